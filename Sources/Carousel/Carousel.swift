@@ -1,0 +1,4 @@
+@_exported import CarouselCore
+@_exported import CarouselData
+@_exported import CarouselNN
+@_exported import CarouselTraining

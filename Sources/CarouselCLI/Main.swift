@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct CarouselProgram: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "carousel")
+}

@@ -1,0 +1,100 @@
+/// Buffers and transfers.
+public protocol MemoryOperations {
+    /// A buffer whose contents are undefined.
+    func makeBuffer(count: Int, type: ElementType) throws -> any DeviceBuffer
+    /// Copies `bytes` (native element type, `tensor.count` elements) to the device.
+    func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) throws
+    /// Waits for all work before it and copies `tensor` to `bytes`. A sync point.
+    func read(_ tensor: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws
+    /// Waits for all queued work; reports an error of it. A sync point.
+    func finish() throws
+    /// Bytes in live buffers, including the backend's own scratch memory.
+    var allocatedBytes: Int { get }
+}
+
+extension Backend {
+    /// An uninitialised tensor of the backend's scalar type, or of `type`.
+    public func makeTensor(shape: Shape, type: ElementType? = nil) throws -> Tensor {
+        Tensor(buffer: try makeBuffer(count: shape.count, type: type ?? scalarType), shape: shape)
+    }
+
+    public func makeTensor(_ values: [Int32], shape: Shape) throws -> Tensor {
+        let tensor = try makeTensor(shape: shape, type: .int32)
+        try write(values, to: tensor)
+        return tensor
+    }
+
+    /// A tensor of the backend's scalar type.
+    public func makeTensor(_ values: [Float], shape: Shape) throws -> Tensor {
+        let tensor = try makeTensor(shape: shape)
+        try write(values, to: tensor)
+        return tensor
+    }
+
+    /// A tensor of the backend's scalar type; values are rounded to it.
+    public func makeTensor(_ values: [Double], shape: Shape) throws -> Tensor {
+        let tensor = try makeTensor(shape: shape)
+        try write(values, to: tensor)
+        return tensor
+    }
+
+    public func write(_ values: [Int32], to tensor: Tensor) throws {
+        try checkTransfer(values.count, tensor, types: [.int32])
+        try values.withUnsafeBytes { try write($0, to: tensor) }
+    }
+
+    /// Writes to a float32 or float64 tensor.
+    public func write(_ values: [Float], to tensor: Tensor) throws {
+        try checkTransfer(values.count, tensor, types: [.float32, .float64])
+        if tensor.type == .float32 {
+            try values.withUnsafeBytes { try write($0, to: tensor) }
+        } else {
+            try values.map(Double.init).withUnsafeBytes { try write($0, to: tensor) }
+        }
+    }
+
+    /// Writes to a float32 (rounded) or float64 tensor.
+    public func write(_ values: [Double], to tensor: Tensor) throws {
+        try checkTransfer(values.count, tensor, types: [.float32, .float64])
+        if tensor.type == .float64 {
+            try values.withUnsafeBytes { try write($0, to: tensor) }
+        } else {
+            try values.map(Float.init).withUnsafeBytes { try write($0, to: tensor) }
+        }
+    }
+
+    /// Reads a float32 or float64 tensor. A sync point.
+    public func readDoubles(_ tensor: Tensor) throws -> [Double] {
+        if tensor.type == .float64 {
+            var values = [Double](repeating: 0, count: tensor.count)
+            try values.withUnsafeMutableBytes { try read(tensor, into: $0) }
+            return values
+        }
+        return try readFloats(tensor).map(Double.init)
+    }
+
+    /// Reads a float32 or float64 (rounded) tensor. A sync point.
+    public func readFloats(_ tensor: Tensor) throws -> [Float] {
+        if tensor.type == .float64 { return try readDoubles(tensor).map(Float.init) }
+        try checkTransfer(tensor.count, tensor, types: [.float32])
+        var values = [Float](repeating: 0, count: tensor.count)
+        try values.withUnsafeMutableBytes { try read(tensor, into: $0) }
+        return values
+    }
+
+    /// Reads an int32 tensor. A sync point.
+    public func readIntegers(_ tensor: Tensor) throws -> [Int32] {
+        try checkTransfer(tensor.count, tensor, types: [.int32])
+        var values = [Int32](repeating: 0, count: tensor.count)
+        try values.withUnsafeMutableBytes { try read(tensor, into: $0) }
+        return values
+    }
+
+    private func checkTransfer(_ count: Int, _ tensor: Tensor, types: [ElementType]) throws {
+        guard count == tensor.count, types.contains(tensor.type) else {
+            throw CarouselError(.internalError,
+                                "cannot transfer \(count) values of \(types.map(\.rawValue).joined(separator: " or ")) "
+                                    + "and a tensor \(tensor.shape) of \(tensor.type.rawValue)")
+        }
+    }
+}

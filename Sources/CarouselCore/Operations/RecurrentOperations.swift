@@ -1,0 +1,189 @@
+/// The kind of a recurrent cell with its variants.
+public struct RecurrentCell: Sendable, Codable, Hashable {
+    public enum Kind: String, Sendable, Codable, CaseIterable { case rnn, lstm, gru }
+
+    public var kind: Kind
+    /// RNN: the cell's function. LSTM: of the candidate g and of c. GRU: of the candidate n.
+    public var activation: Activation
+    /// Of the gates i, f, o or r, z; unused by the RNN.
+    public var recurrentActivation: Activation
+    /// GRU: the reset gate multiplies the recurrent product (true: Cho et al. v3, cuDNN, Keras' default) or
+    /// the state before it (false: Cho et al. 2014).
+    public var resetAfter: Bool
+
+    public init(_ kind: Kind, activation: Activation = .tanh, recurrentActivation: Activation = .sigmoid,
+                resetAfter: Bool = true) {
+        self.kind = kind
+        self.activation = activation
+        self.recurrentActivation = recurrentActivation
+        self.resetAfter = resetAfter
+    }
+
+    /// G: blocks of H rows in the weights. LSTM i, f, g, o; GRU r, z, n; RNN one.
+    public var gateCount: Int {
+        switch kind {
+        case .rnn: 1
+        case .lstm: 4
+        case .gru: 3
+        }
+    }
+}
+
+/// What a recurrent layer reads.
+public enum RecurrentInput {
+    /// [N, I]
+    case dense(Tensor)
+    /// Packed row n is `rows`[index.positions[n]]; rows [U, I]. The projection is computed once per
+    /// distinct row, and gradients of `rows` are segment sums.
+    case indexed(rows: Tensor, index: RowIndex)
+
+    /// I
+    public var width: Int {
+        switch self {
+        case .dense(let x): x.shape[1]
+        case .indexed(let rows, _): rows.shape[1]
+        }
+    }
+}
+
+/// Weights of one direction of one layer, or their gradients. Gate order as in `RecurrentCell.gateCount`.
+public struct RecurrentWeights {
+    /// [G·H, I]
+    public var wIH: Tensor
+    /// [G·H, R], R = the width of h: H, or the projection's.
+    public var wHH: Tensor
+    /// [R, H], LSTM with projection only.
+    public var wHR: Tensor?
+    /// [G·H]
+    public var bIH: Tensor?
+    /// [G·H]. Matters apart from `bIH` only in a GRU with `resetAfter`, where its part of n is inside r ⊙ (…).
+    public var bHH: Tensor?
+
+    public init(wIH: Tensor, wHH: Tensor, wHR: Tensor? = nil, bIH: Tensor? = nil, bHH: Tensor? = nil) {
+        self.wIH = wIH
+        self.wHH = wHH
+        self.wHR = wHR
+        self.bIH = bIH
+        self.bHH = bHH
+    }
+
+    /// R
+    public var stateWidth: Int { wHH.shape[1] }
+}
+
+/// What a forward pass keeps for the backward pass. Made by the caller with these shapes, filled by the
+/// backend; the backward pass may overwrite it.
+public struct RecurrentActivations {
+    /// [N, G·H] activated gates (RNN: h).
+    public var gates: Tensor
+    /// [N, R] the state each row started from, h(t − 1).
+    public var previousH: Tensor
+    /// [N, H] LSTM: c.
+    public var c: Tensor?
+    /// [N, H] GRU: W_hn h + b_hn if `resetAfter`, else r ⊙ h(t − 1).
+    public var candidate: Tensor?
+    /// [N, H] LSTM with projection: o ⊙ f(c).
+    public var hidden: Tensor?
+
+    /// Allocates what `cell` needs for `rows` packed rows.
+    public init(cell: RecurrentCell, rows: Int, hidden width: Int, state: Int, projected: Bool,
+                on backend: any Backend) throws {
+        gates = try backend.makeTensor(shape: [rows, cell.gateCount * width])
+        previousH = try backend.makeTensor(shape: [rows, state])
+        c = cell.kind == .lstm ? try backend.makeTensor(shape: [rows, width]) : nil
+        candidate = cell.kind == .gru ? try backend.makeTensor(shape: [rows, width]) : nil
+        hidden = projected ? try backend.makeTensor(shape: [rows, width]) : nil
+    }
+
+    public init(gates: Tensor, previousH: Tensor, c: Tensor?, candidate: Tensor?, hidden: Tensor?) {
+        self.gates = gates
+        self.previousH = previousH
+        self.c = c
+        self.candidate = candidate
+        self.hidden = hidden
+    }
+}
+
+/// One direction of one recurrent layer over one packed batch. Time runs forward; a reversed direction is
+/// the same call on rows permuted by `PackedLayout.reversedRows`.
+///
+/// Formulas (σ = recurrentActivation, f = activation, a = W_ih x + b_ih, u = W_hh h(t−1) + b_hh):
+/// - RNN: h = f(a + u)
+/// - LSTM (Hochreiter & Schmidhuber 1997, with forget gate of Gers et al. 2000): i, f, o = σ(a + u),
+///   g = f(a + u), c = f ⊙ c(t−1) + i ⊙ g, h = o ⊙ f(c); with projection h = W_hr (o ⊙ f(c)) (Sak et al. 2014)
+/// - GRU (Cho et al. 2014): r, z = σ(a + u), n = f(a_n + r ⊙ u_n) if `resetAfter`,
+///   else n = f(a_n + W_hn (r ⊙ h(t−1)) + b_hn); h = z ⊙ h(t−1) + (1 − z) ⊙ n
+public struct RecurrentPass {
+    public var cell: RecurrentCell
+    public var layout: PackedLayout
+    public var input: RecurrentInput
+    public var weights: RecurrentWeights
+    /// [B, R] initial state; nil = zero.
+    public var h0: Tensor?
+    /// [B, H] initial cell of an LSTM; nil = zero.
+    public var c0: Tensor?
+    /// [N, R] out: h of every row.
+    public var y: Tensor
+    /// [B, R] out: the state after each sequence's last step (h0 if its length is 0).
+    public var hT: Tensor
+    /// [B, H] out, LSTM only.
+    public var cT: Tensor?
+    /// Filled in training; nil in inference.
+    public var activations: RecurrentActivations?
+
+    public init(cell: RecurrentCell, layout: PackedLayout, input: RecurrentInput, weights: RecurrentWeights,
+                h0: Tensor? = nil, c0: Tensor? = nil, y: Tensor, hT: Tensor, cT: Tensor?,
+                activations: RecurrentActivations?) {
+        self.cell = cell
+        self.layout = layout
+        self.input = input
+        self.weights = weights
+        self.h0 = h0
+        self.c0 = c0
+        self.y = y
+        self.hT = hT
+        self.cT = cT
+        self.activations = activations
+    }
+
+    /// H
+    public var hiddenWidth: Int { weights.wHH.shape[0] / cell.gateCount }
+}
+
+/// Gradients that flow through a `RecurrentPass`.
+public struct RecurrentGradients {
+    /// [N, R] in; nil = zero.
+    public var dy: Tensor?
+    /// [B, R] in; nil = zero.
+    public var dhT: Tensor?
+    /// [B, H] in; nil = zero.
+    public var dcT: Tensor?
+    /// out: [N, I] for a dense input, [U, I] for an indexed one; nil = not wanted.
+    public var dInput: Tensor?
+    /// [B, R] out; nil = not wanted.
+    public var dh0: Tensor?
+    /// [B, H] out; nil = not wanted.
+    public var dc0: Tensor?
+    /// +=. A bias gradient is nil where the weight is nil or not trained.
+    public var weights: RecurrentWeights
+
+    public init(dy: Tensor?, dhT: Tensor? = nil, dcT: Tensor? = nil, dInput: Tensor?, dh0: Tensor? = nil,
+                dc0: Tensor? = nil, weights: RecurrentWeights) {
+        self.dy = dy
+        self.dhT = dhT
+        self.dcT = dcT
+        self.dInput = dInput
+        self.dh0 = dh0
+        self.dc0 = dc0
+        self.weights = weights
+    }
+}
+
+/// Recurrent layers over whole sequences.
+public protocol RecurrentOperations {
+    func recurrentForward(_ pass: RecurrentPass) throws
+    /// Needs the `activations` of the forward call, and its `weights`, `input`, `h0`, `c0` and `y` unchanged.
+    func recurrentBackward(_ pass: RecurrentPass, into gradients: RecurrentGradients) throws
+    /// The plan a layer of this size runs with and why, for `carousel summary`, e.g. "rows: 16-row blocks, weights packed".
+    func recurrentPlan(cell: RecurrentCell, input: Int, hidden: Int, state: Int, batch: Int) -> String
+}
