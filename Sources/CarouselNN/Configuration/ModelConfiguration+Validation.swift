@@ -17,6 +17,8 @@ extension ModelConfiguration {
         }
         guard !layers.isEmpty else { throw fail("layers", "a model needs at least one layer") }
         var isSequence = true
+        // Whether the sequence carries the final state of a recurrent layer.
+        var hasFinalState = false
         for (index, layer) in layers.enumerated() {
             let place = "layers.\(index).\(layer.key)"
             switch layer {
@@ -41,6 +43,7 @@ extension ModelConfiguration {
                     throw fail(place + ".reversed", "a bidirectional layer already reads both ways")
                 }
                 isSequence = c.output == .sequences
+                hasFinalState = true
             case .pooling(let c):
                 guard isSequence else {
                     throw fail(place, "needs a sequence, but the layer before hands on one vector per text",
@@ -48,6 +51,10 @@ extension ModelConfiguration {
                 }
                 guard !c.of.isEmpty, Set(c.of).count == c.of.count else {
                     throw fail(place + ".of", "names each of last, mean, max at most once and at least one of them")
+                }
+                guard !c.of.contains(.last) || hasFinalState else {
+                    throw fail(place + ".of", "`last` needs a recurrent layer right before it (dropout may stand between)",
+                               "use mean or max here")
                 }
                 isSequence = false
             case .dropout(let c):
@@ -57,6 +64,7 @@ extension ModelConfiguration {
                 }
             case .dense(let c):
                 try positive(c.units, place + ".units")
+                hasFinalState = false
             }
         }
         if hasTokens == true {
