@@ -21,6 +21,7 @@ extension ReferenceBackend {
                 step.h = hT + b * R
                 if let cT { step.previousC = cT + b * H }
                 rows.cell.forward(step)
+                kinkWatch?.observe(rows.cell, step)
                 for k in 0..<R { y[n * R + k] = step.h[k] }
                 if let cT { for j in 0..<H { cT[b * H + j] = step.c[j] } }
             }

@@ -113,15 +113,19 @@ struct ReferenceCell {
             s.candidate[j] = cell.resetAfter ? u[2 * H + j] : r * s.previousH[j]
         }
         for j in 0..<H {
-            let r = s.gates[j]
             let z = s.gates[H + j]
-            let recurrent = cell.resetAfter
-                ? r * s.candidate[j]
-                : dot(weights.wHH + (2 * H + j) * H, s.candidate, H) + (weights.bHH?[2 * H + j] ?? 0)
-            let n = f(a[2 * H + j] + recurrent)
+            let n = f(a[2 * H + j] + recurrentPartOfCandidate(s, j))
             s.gates[2 * H + j] = n
             s.h[j] = z * s.previousH[j] + (1 - z) * n
         }
+    }
+
+    /// GRU: r ⊙ (W_hn h + b_hn) if reset after, else W_hn (r ⊙ h) + b_hn; r and the candidate are known.
+    func recurrentPartOfCandidate(_ s: CellStep, _ j: Int) -> Double {
+        let row = 2 * hiddenWidth + j
+        return cell.resetAfter
+            ? s.gates[j] * s.candidate[j]
+            : dot(weights.wHH + row * hiddenWidth, s.candidate, hiddenWidth) + (weights.bHH?[row] ?? 0)
     }
 
     // MARK: backward

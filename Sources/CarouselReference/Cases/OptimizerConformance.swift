@@ -1,0 +1,86 @@
+import CarouselCore
+
+extension Conformance {
+    static func optimizerCases() -> [ConformanceCase] {
+        var cases: [ConformanceCase] = []
+        func add(_ name: String, _ body: @escaping @Sendable (CaseRun) throws -> Void) {
+            cases.append(ConformanceCase("optimizer", name, quick: true, body))
+        }
+        for count in flatSizes {
+            for accumulate in [false, true] {
+                add("squared norm \(count)\(accumulate ? " accumulate" : "")") { run in
+                    let sum = try run.result("sum", [1], accumulate: accumulate, Tolerance.norm)
+                    try run.backend.squaredNorm(of: run.input("x", [count], scale: 3), into: sum, accumulate: accumulate)
+                }
+            }
+            add("clip by value \(count)") { run in
+                let x = try run.inPlace("x", run.draw(count), [count], Tolerance.exact)
+                try run.backend.clipByValue(x, limit: 0.5)
+            }
+            add("average \(count)") { run in
+                let mean = try run.inPlace("average", run.draw(count), [count], Tolerance.elementwise)
+                try run.backend.average(run.input("weights", [count]), into: mean, decay: 0.999)
+            }
+            for variant in [OptimizerVariant.keras, .pytorch] {
+                // Below, far above and exactly at nothing.
+                for (norm, maximum) in [(0.25, 1.0), (400.0, 1.0), (0.0, 5.0)] {
+                    add("clip by norm \(count) \(variant.rawValue) squared norm \(norm) maximum \(maximum)") { run in
+                        let x = try run.inPlace("x", run.draw(count), [count], Tolerance.elementwise)
+                        try run.backend.clipByNorm(x, squaredNorm: run.input("squared norm", [norm], [1]), maximum: maximum,
+                                                   variant: variant)
+                    }
+                }
+                cases += sgdCases(count, variant) + adamCases(count, variant) + rmspropCases(count, variant)
+            }
+        }
+        return cases
+    }
+
+    private static func sgdCases(_ count: Int, _ variant: OptimizerVariant) -> [ConformanceCase] {
+        var cases: [ConformanceCase] = []
+        for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
+            for (decay, step) in [(0.0, 1), (0.1, 1), (0.1, 7)] {
+                let name = "sgd \(count) \(variant.rawValue) momentum \(momentum)\(nesterov ? " nesterov" : "") decay \(decay) step \(step)"
+                cases.append(ConformanceCase("optimizer", name, quick: true) { run in
+                    let w = try run.inPlace("weights", run.draw(count), [count], Tolerance.optimizer)
+                    // A velocity is zero before the first step.
+                    let start = step == 1 ? [Double](repeating: 0, count: count) : run.draw(count)
+                    let v = try momentum == 0 ? nil : run.inPlace("velocity", start, [count], Tolerance.optimizer)
+                    let settings = SGDStep(learningRate: 0.05, momentum: momentum, nesterov: nesterov, weightDecay: decay,
+                                           variant: variant, step: step)
+                    try run.backend.sgd(settings, weights: w, gradients: run.input("gradients", [count]), velocity: v)
+                })
+            }
+        }
+        return cases
+    }
+
+    private static func adamCases(_ count: Int, _ variant: OptimizerVariant) -> [ConformanceCase] {
+        var cases: [ConformanceCase] = []
+        for (decay, step, epsilon) in [(0.0, 1, 1e-7), (0.0, 1000, 1e-8), (0.1, 2, 1e-3)] {
+            let name = "adam \(count) \(variant.rawValue) decay \(decay) step \(step)"
+            cases.append(ConformanceCase("optimizer", name, quick: true) { run in
+                let w = try run.inPlace("weights", run.draw(count), [count], Tolerance.optimizer)
+                let zeros = [Double](repeating: 0, count: count)
+                let m = try run.inPlace("m", step == 1 ? zeros : run.draw(count, scale: 0.3), [count], Tolerance.optimizer)
+                let v = try run.inPlace("v", step == 1 ? zeros : run.draw(count, scale: 0.1, center: 0.11), [count],
+                                        Tolerance.optimizer)
+                let settings = AdamStep(learningRate: 0.01, epsilon: epsilon, weightDecay: decay, variant: variant, step: step)
+                try run.backend.adam(settings, weights: w, gradients: run.input("gradients", [count]), m: m, v: v)
+            })
+        }
+        return cases
+    }
+
+    private static func rmspropCases(_ count: Int, _ variant: OptimizerVariant) -> [ConformanceCase] {
+        [0, 0.9].map { momentum in
+            ConformanceCase("optimizer", "rmsprop \(count) \(variant.rawValue) momentum \(momentum)", quick: true) { run in
+                let w = try run.inPlace("weights", run.draw(count), [count], Tolerance.optimizer)
+                let v = try run.inPlace("v", run.draw(count, scale: 0.1, center: 0.11), [count], Tolerance.optimizer)
+                let b = try momentum == 0 ? nil : run.inPlace("momentum", run.draw(count), [count], Tolerance.optimizer)
+                let settings = RMSpropStep(learningRate: 0.01, rho: 0.9, momentum: momentum, epsilon: 1e-2, variant: variant)
+                try run.backend.rmsprop(settings, weights: w, gradients: run.input("gradients", [count]), v: v, momentum: b)
+            }
+        }
+    }
+}

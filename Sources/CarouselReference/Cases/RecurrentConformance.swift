@@ -1,0 +1,160 @@
+import CarouselCore
+
+/// A recurrent layer over one batch with everything that can be given or left out.
+struct RecurrentCase: Sendable {
+    var cell: RecurrentCell
+    /// Descending.
+    var lengths: [Int]
+    var input: Int
+    var hidden: Int
+    /// R of an LSTM with projection.
+    var projection: Int?
+    var options: RecurrentOptions
+
+    var state: Int { projection ?? hidden }
+    var rows: Int { lengths.reduce(0, +) }
+
+    /// Floating-point operations of training forward, inference and backward on the reference.
+    var operations: Int {
+        let perRow = 2 * cell.gateCount * hidden * (input + state) + 2 * (projection ?? 0) * hidden
+        return 4 * rows * perRow
+    }
+
+    var name: String {
+        let ragged = Set(lengths).count > 1 ? " ragged" : ""
+        let functions = cell.kind == .rnn ? cell.activation.rawValue
+            : "\(cell.activation.rawValue)/\(cell.recurrentActivation.rawValue)"
+        let reset = cell.kind == .gru ? (cell.resetAfter ? " reset after" : " reset before") : ""
+        return "\(cell.kind.rawValue) \(functions)\(reset) T\(lengths.first ?? 0) B\(lengths.count)\(ragged) I\(input) H\(hidden)"
+            + (projection.map { " R\($0)" } ?? "") + options.description
+    }
+}
+
+/// Optional operands of a pass, as bits so that a case can draw any combination.
+struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
+    let rawValue: Int
+    static let indexed = RecurrentOptions(rawValue: 1 << 0)
+    static let bIH = RecurrentOptions(rawValue: 1 << 1)
+    static let bHH = RecurrentOptions(rawValue: 1 << 2)
+    static let h0 = RecurrentOptions(rawValue: 1 << 3)
+    static let c0 = RecurrentOptions(rawValue: 1 << 4)
+    static let dy = RecurrentOptions(rawValue: 1 << 5)
+    static let dhT = RecurrentOptions(rawValue: 1 << 6)
+    static let dcT = RecurrentOptions(rawValue: 1 << 7)
+    static let dInput = RecurrentOptions(rawValue: 1 << 8)
+    static let dh0 = RecurrentOptions(rawValue: 1 << 9)
+    static let dc0 = RecurrentOptions(rawValue: 1 << 10)
+    /// The biases are given but not trained.
+    static let frozenBiases = RecurrentOptions(rawValue: 1 << 11)
+
+    static let everything = RecurrentOptions(rawValue: (1 << 11) - 1).subtracting(.indexed)
+    /// What classification of text by the last state trains with.
+    static let classifier: RecurrentOptions = [.indexed, .bIH, .bHH, .dhT, .dInput]
+
+    private static let names: [(RecurrentOptions, String)] = [
+        (.indexed, "indexed"), (.bIH, "bIH"), (.bHH, "bHH"), (.h0, "h0"), (.c0, "c0"), (.dy, "dy"), (.dhT, "dhT"),
+        (.dcT, "dcT"), (.dInput, "dInput"), (.dh0, "dh0"), (.dc0, "dc0"), (.frozenBiases, "frozen"),
+    ]
+
+    var description: String {
+        if self == .everything { return " everything" }
+        if self == .classifier { return " classifier" }
+        return Self.names.filter { contains($0.0) }.map { " " + $0.1 }.joined()
+    }
+}
+
+extension RecurrentCase {
+    /// Training forward, inference forward, backward.
+    func run(_ run: CaseRun) throws {
+        let layout = SequenceLayout(lengths: lengths)
+        let pass = try makePass(run, layout)
+        try run.backend.recurrentForward(pass)
+        try run.settle()
+
+        var inference = pass
+        inference.activations = nil
+        inference.y = try run.output("y in inference", pass.y.shape, tolerance, .packed(layout, width: state))
+        inference.hT = try run.output("hT in inference", pass.hT.shape, tolerance, .grid("b", "unit", width: state))
+        inference.cT = try pass.cT.map {
+            try run.output("cT in inference", $0.shape, tolerance, .grid("b", "unit", width: hidden))
+        }
+        try run.backend.recurrentForward(inference)
+        try run.settle()
+
+        try run.backend.recurrentBackward(pass, into: makeGradients(run, pass, layout))
+    }
+
+    private var tolerance: Double { Tolerance.recurrent }
+
+    private func makePass(_ run: CaseRun, _ layout: SequenceLayout) throws -> RecurrentPass {
+        let packed = try PackedLayout(layout, on: run.backend)
+        let B = lengths.count, N = rows, G = cell.gateCount, H = hidden, R = state
+        let x: RecurrentInput
+        if options.contains(.indexed) {
+            // Few distinct rows, each used several times, as the tokens of a text are.
+            let references = run.drawIntegers(N, below: max(1, N / 3))
+            let index = try RowIndex(RowIndexLists(references), on: run.backend)
+            x = .indexed(rows: try run.input("rows", [index.distinctCount, input]), index: index)
+        } else {
+            x = .dense(try run.input("x", [N, input]))
+        }
+        // Weights of this size keep the states of relu and linear cells in range over 130 steps.
+        let scaleIH = 1 / Double(input).squareRoot()
+        let scaleHH = (cell.activation == .relu || cell.activation == .linear ? 0.7 : 1) / Double(R).squareRoot()
+        let weights = RecurrentWeights(
+            wIH: try run.input("wIH", [G * H, input], scale: scaleIH),
+            wHH: try run.input("wHH", [G * H, R], scale: scaleHH),
+            wHR: try projection == nil ? nil : run.input("wHR", [R, H], scale: 1.5 / Double(H).squareRoot()),
+            bIH: try options.contains(.bIH) ? run.input("bIH", [G * H], scale: 0.5) : nil,
+            bHH: try options.contains(.bHH) ? run.input("bHH", [G * H], scale: 0.5) : nil)
+        let unit = IndexMeaning.packed(layout, width: H)
+        let activations = RecurrentActivations(
+            gates: try run.output("gates", [N, G * H], tolerance, .packedGates(layout, cell, hidden: H)),
+            previousH: try run.output("previousH", [N, R], tolerance, .packed(layout, width: R)),
+            c: try cell.kind == .lstm ? run.output("c", [N, H], tolerance, unit) : nil,
+            candidate: try cell.kind == .gru ? run.output("candidate", [N, H], tolerance, unit) : nil,
+            hidden: try projection == nil ? nil : run.output("hidden", [N, H], tolerance, unit))
+        return RecurrentPass(
+            cell: cell, layout: packed, input: x, weights: weights,
+            h0: try options.contains(.h0) ? run.input("h0", [B, R]) : nil,
+            c0: try options.contains(.c0) && cell.kind == .lstm ? run.input("c0", [B, H]) : nil,
+            y: try run.output("y", [N, R], tolerance, .packed(layout, width: R)),
+            hT: try run.output("hT", [B, R], tolerance, .grid("b", "unit", width: R)),
+            cT: try cell.kind == .lstm ? run.output("cT", [B, H], tolerance, .grid("b", "unit", width: H)) : nil,
+            activations: activations)
+    }
+
+    private func makeGradients(_ run: CaseRun, _ pass: RecurrentPass, _ layout: SequenceLayout) throws -> RecurrentGradients {
+        let B = lengths.count, H = hidden, R = state, isLSTM = cell.kind == .lstm
+        let trainsBiases = !options.contains(.frozenBiases)
+        let unit = IndexMeaning.grid("b", "unit", width: H), stateUnit = IndexMeaning.grid("b", "unit", width: R)
+        let inputShape: Shape, inputMeaning: IndexMeaning
+        switch pass.input {
+        case .dense(let x): (inputShape, inputMeaning) = (x.shape, .packed(layout, width: input, "input"))
+        case .indexed(let rows, _): (inputShape, inputMeaning) = (rows.shape, .grid("distinct row", "input", width: input))
+        }
+        let bias = IndexMeaning.gateRows(cell, hidden: H, width: 1, "bias")
+        let weights = RecurrentWeights(
+            wIH: try run.accumulator("dwIH", pass.weights.wIH.shape, tolerance,
+                                     .gateRows(cell, hidden: H, width: input, "input")),
+            wHH: try run.accumulator("dwHH", pass.weights.wHH.shape, tolerance,
+                                     .gateRows(cell, hidden: H, width: R, "state")),
+            wHR: try pass.weights.wHR.map {
+                try run.accumulator("dwHR", $0.shape, tolerance, .grid("state", "unit", width: H))
+            },
+            bIH: try pass.weights.bIH.flatMap {
+                trainsBiases ? try run.accumulator("dbIH", $0.shape, tolerance, bias) : nil
+            },
+            bHH: try pass.weights.bHH.flatMap {
+                trainsBiases ? try run.accumulator("dbHH", $0.shape, tolerance, bias) : nil
+            })
+        return RecurrentGradients(
+            dy: try options.contains(.dy) ? run.input("dy", pass.y.shape) : nil,
+            dhT: try options.contains(.dhT) ? run.input("dhT", [B, R]) : nil,
+            dcT: try options.contains(.dcT) && isLSTM ? run.input("dcT", [B, H]) : nil,
+            dInput: try options.contains(.dInput) ? run.output("dInput", inputShape, tolerance, inputMeaning) : nil,
+            dh0: try options.contains(.dh0) ? run.output("dh0", [B, R], tolerance, stateUnit) : nil,
+            dc0: try options.contains(.dc0) && isLSTM ? run.output("dc0", [B, H], tolerance, unit) : nil,
+            weights: weights)
+    }
+}

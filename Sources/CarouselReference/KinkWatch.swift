@@ -1,0 +1,40 @@
+import CarouselCore
+
+/// Remembers how close the arguments of relu and hard sigmoid came to their kinks in recurrent passes.
+final class KinkWatch {
+    private(set) var smallest = Double.infinity
+
+    /// Called after a cell's forward step, while a and u still hold that step.
+    func observe(_ cell: ReferenceCell, _ step: CellStep) {
+        let f = Self.kinks(of: cell.cell.activation), σ = Self.kinks(of: cell.cell.recurrentActivation)
+        guard !f.isEmpty || !σ.isEmpty else { return }
+        let H = cell.hiddenWidth
+        for j in 0..<H {
+            switch cell.cell.kind {
+            case .rnn:
+                near(cell.a[j] + cell.u[j], f)
+            case .lstm:
+                for gate in [0, 1, 3] { near(cell.a[gate * H + j] + cell.u[gate * H + j], σ) }
+                near(cell.a[2 * H + j] + cell.u[2 * H + j], f)
+                // The sign of c is in doubt only where its two terms nearly cancel, however small it is.
+                let kept = step.gates[H + j] * step.previousC[j], added = step.gates[j] * step.gates[2 * H + j]
+                if kept != 0 || added != 0 { near((kept + added) / (abs(kept) + abs(added)), f) }
+            case .gru:
+                for gate in [0, 1] { near(cell.a[gate * H + j] + cell.u[gate * H + j], σ) }
+                near(cell.a[2 * H + j] + cell.recurrentPartOfCandidate(step, j), f)
+            }
+        }
+    }
+
+    private func near(_ x: Double, _ kinks: [Double]) {
+        for kink in kinks { smallest = min(smallest, abs(x - kink)) }
+    }
+
+    private static func kinks(of activation: Activation) -> [Double] {
+        switch activation {
+        case .relu: [0]
+        case .hardSigmoid: [-3, 3]
+        case .linear, .tanh, .sigmoid: []
+        }
+    }
+}

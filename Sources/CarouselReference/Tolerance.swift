@@ -1,0 +1,21 @@
+/// How far a float32 device may be from the Double reference, as a relative error of a whole tensor
+/// (`ComparedTensor.error`). Each number has its reason in Documentation/Numerics.md.
+public enum Tolerance {
+    /// Integers, masks, copies: the same numbers.
+    public static let exact = 0.0
+    /// One or two roundings per element.
+    public static let elementwise = 4e-7
+    /// An own exp or tanh: a few units in the last place of a result up to 1.
+    public static let activation = 1e-6
+    /// Cross entropy: an exponential, a sum over the classes and a logarithm.
+    public static let loss = 2e-6
+    /// Optimizer updates: a square root, a division and a few roundings.
+    public static let optimizer = 1e-6
+    /// Squared norms: a tree of positive terms.
+    public static let norm = 2e-6
+    /// One layer over one sequence, forward and backward: the goal of the house.
+    public static let recurrent = 1e-5
+
+    /// Sums of `depth` terms of both signs: errors grow with √depth.
+    public static func sum(depth: Int) -> Double { 1e-6 + 2.5e-7 * Double(depth).squareRoot() }
+}
