@@ -35,6 +35,7 @@ int32_t carousel_word_breaker_segments(CarouselWordBreaker *breaker, const uint1
     UBreakIterator *iterator = (UBreakIterator *)breaker;
     UErrorCode status = 0;
     int32_t count = 0;
+    if (!iterator) return -1;
     swift_ubrk_setText(iterator, text, length, &status);
     if (status > 0) return -1;
     if (swift_ubrk_first(iterator) == UBRK_DONE) return 0;
