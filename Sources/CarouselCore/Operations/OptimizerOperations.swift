@@ -1,5 +1,5 @@
 /// Whose formula an optimizer follows where the two differ.
-public enum OptimizerVariant: String, Sendable, Codable { case keras, pytorch }
+public enum OptimizerVariant: String, Sendable, Codable, CaseIterable { case keras, pytorch }
 
 /// One update of stochastic gradient descent.
 ///

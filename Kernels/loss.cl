@@ -1,0 +1,53 @@
+// Cross entropy from logits with its gradient: one work-item per row.
+
+// loss = log sum exp(x) - sum target * x after subtracting the maximum; target = (1 - e) onehot + e / C.
+// A label outside 0 ..< C gives NaN.
+__kernel void loss_softmax(INPUT(float, logits), INPUT(int, labels), INPUT(float, weights), OUTPUT(float, losses),
+                           OUTPUT(float, dlogits), const int B, const int C, const float smoothing,
+                           const float scale) {
+    BIND(logits);
+    BIND(labels);
+    BIND(weights);
+    BIND(losses);
+    BIND(dlogits);
+    const int b = get_global_id(0);
+    if (b >= B) return;
+    const __global float *x = logits + (size_t)b * C;
+    const int label = labels[b];
+    const float weight = weights ? weights[b] : 1.0f;
+    float highest = x[0];
+    for (int c = 1; c < C; c++) highest = x[c] > highest ? x[c] : highest;
+    float total = 0.0f, shifted = 0.0f;
+    for (int c = 0; c < C; c++) {
+        total += exp_1(x[c] - highest);
+        shifted += x[c] - highest;
+    }
+    const int known = label >= 0 && label < C;
+    const float chosen = known ? x[known ? label : 0] - highest : NAN;
+    const float target = (1.0f - smoothing) * chosen + (smoothing / (float)C) * shifted;
+    losses[b] = weight * (log(total) - target);
+    if (!dlogits) return;
+    for (int c = 0; c < C; c++) {
+        const float probability = exp_1(x[c] - highest) / total;
+        const float wanted = (c == label ? 1.0f - smoothing : 0.0f) + smoothing / (float)C;
+        dlogits[(size_t)b * C + c] = known ? scale * weight * (probability - wanted) : NAN;
+    }
+}
+
+// loss = max(x, 0) - x y + log(1 + exp(-|x|)); target y = (1 - e) label + e / 2.
+__kernel void loss_sigmoid(INPUT(float, logits), INPUT(int, labels), INPUT(float, weights), OUTPUT(float, losses),
+                           OUTPUT(float, dlogits), const int B, const float smoothing, const float scale) {
+    BIND(logits);
+    BIND(labels);
+    BIND(weights);
+    BIND(losses);
+    BIND(dlogits);
+    const int b = get_global_id(0);
+    if (b >= B) return;
+    const float x = logits[b];
+    const float weight = weights ? weights[b] : 1.0f;
+    const float y = (1.0f - smoothing) * (float)labels[b] + 0.5f * smoothing;
+    const float positive = x < 0.0f ? 0.0f : x;
+    losses[b] = weight * (positive - x * y + log1p(exp_1(-fabs(x))));
+    if (dlogits) dlogits[b] = scale * weight * (sigmoid_1(x) - y);
+}

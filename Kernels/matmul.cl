@@ -1,0 +1,180 @@
+// c [M, N] (= or +=) op(a) · op(b) + bias [N]. Rows of a, b, c are `lda`, `ldb`, `ldc` elements apart.
+//
+// Family `gpu`: matmul_tiled. A work-group of (TILE_N / WORK_N) x (TILE_M / WORK_M) items makes a tile
+// TILE_M x TILE_N; slabs of TILE_K go through local memory; item (x, y) owns rows y + i * group rows and
+// columns x + j * group columns, so neighbouring items touch neighbouring addresses. Group z of the third
+// dimension sums k in [z * slice, (z + 1) * slice) into its own copy of c; matmul_sum_slices adds the copies.
+//
+// Family `cpu`: matmul_panels. Work-groups of one item; b is packed in panels of 32 columns, a transposed a
+// in panels of 8 rows; see tile_8x32.
+#ifndef TRANSPOSE_A
+#define TRANSPOSE_A 0   // a is [K, M]
+#endif
+#ifndef TRANSPOSE_B
+#define TRANSPOSE_B 0   // b is [N, K]
+#endif
+#ifndef TILE_M
+#define TILE_M 64
+#endif
+#ifndef TILE_N
+#define TILE_N 64
+#endif
+#ifndef TILE_K
+#define TILE_K 16
+#endif
+#ifndef WORK_M
+#define WORK_M 4        // rows per work-item
+#endif
+#ifndef WORK_N
+#define WORK_N 4        // columns per work-item
+#endif
+#ifndef BLOCK_M
+#define BLOCK_M 64      // rows a work-item of the cpu family makes, a multiple of 8
+#endif
+#ifndef BLOCK_K
+#define BLOCK_K 512     // k per pass over a panel: 64 KB of it stay in the second-level cache
+#endif
+#define GROUP_M (TILE_M / WORK_M)
+#define GROUP_N (TILE_N / WORK_N)
+
+__kernel __attribute__((reqd_work_group_size(GROUP_N, GROUP_M, 1)))
+void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb, INPUT(float, bias),
+                  OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
+                  const int slice) {
+    // One column more than the tile keeps transposing writes off one memory bank.
+    __local float tile_a[TILE_K][TILE_M + 1];
+    __local float tile_b[TILE_K][TILE_N + 1];
+    BIND(a);
+    BIND(b);
+    BIND(bias);
+    BIND(c);
+    const int x = get_local_id(0), y = get_local_id(1), item = y * GROUP_N + x;
+    const int m0 = get_group_id(1) * TILE_M, n0 = get_group_id(0) * TILE_N;
+    const int k0 = get_group_id(2) * slice, k1 = min(K, k0 + slice);
+    c += get_group_id(2) * (size_t)M * ldc;
+
+    float sum[WORK_M][WORK_N];
+    for (int i = 0; i < WORK_M; i++)
+        for (int j = 0; j < WORK_N; j++) sum[i][j] = 0.0f;
+
+    for (int kb = k0; kb < k1; kb += TILE_K) {
+        for (int e = item; e < TILE_M * TILE_K; e += GROUP_M * GROUP_N) {
+#if TRANSPOSE_A
+            const int i = e % TILE_M, k = e / TILE_M;
+            const int inside = m0 + i < M && kb + k < k1;
+            tile_a[k][i] = inside ? a[(size_t)(kb + k) * lda + m0 + i] : 0.0f;
+#else
+            const int k = e % TILE_K, i = e / TILE_K;
+            const int inside = m0 + i < M && kb + k < k1;
+            tile_a[k][i] = inside ? a[(size_t)(m0 + i) * lda + kb + k] : 0.0f;
+#endif
+        }
+        for (int e = item; e < TILE_N * TILE_K; e += GROUP_M * GROUP_N) {
+#if TRANSPOSE_B
+            const int k = e % TILE_K, j = e / TILE_K;
+            const int inside = n0 + j < N && kb + k < k1;
+            tile_b[k][j] = inside ? b[(size_t)(n0 + j) * ldb + kb + k] : 0.0f;
+#else
+            const int j = e % TILE_N, k = e / TILE_N;
+            const int inside = n0 + j < N && kb + k < k1;
+            tile_b[k][j] = inside ? b[(size_t)(kb + k) * ldb + n0 + j] : 0.0f;
+#endif
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int k = 0; k < TILE_K; k++) {
+            float left[WORK_M], right[WORK_N];
+            for (int i = 0; i < WORK_M; i++) left[i] = tile_a[k][y + i * GROUP_M];
+            for (int j = 0; j < WORK_N; j++) right[j] = tile_b[k][x + j * GROUP_N];
+            for (int i = 0; i < WORK_M; i++)
+                for (int j = 0; j < WORK_N; j++) sum[i][j] = fma(left[i], right[j], sum[i][j]);
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    for (int i = 0; i < WORK_M; i++) {
+        const int m = m0 + y + i * GROUP_M;
+        for (int j = 0; j < WORK_N; j++) {
+            const int n = n0 + x + j * GROUP_N;
+            if (m < M && n < N) {
+                const size_t at = (size_t)m * ldc + n;
+                float value = sum[i][j] + (bias ? bias[n] : 0.0f);
+                c[at] = accumulate ? c[at] + value : value;
+            }
+        }
+    }
+}
+
+// c [M, N] (= or +=) the sum of `slices` matrices [M, N] + bias, added in order.
+__kernel void matmul_sum_slices(INPUT(float, partial), const int slices, INPUT(float, bias), OUTPUT(float, c),
+                                const int ldc, const int M, const int N, const int accumulate) {
+    BIND(partial);
+    BIND(bias);
+    BIND(c);
+    const int n = get_global_id(0), m = get_global_id(1);
+    if (n >= N || m >= M) return;
+    float sum = 0.0f;
+    for (int s = 0; s < slices; s++) sum += partial[((size_t)s * M + m) * N + n];
+    sum += bias ? bias[n] : 0.0f;
+    const size_t at = (size_t)m * ldc + n;
+    c[at] = accumulate ? c[at] + sum : sum;
+}
+
+// panels [ceil(N / 32)][K][32] from op(b); zero past column N. Item (p, q): 64 rows k of panel p.
+__kernel void matmul_pack_panels(INPUT(float, b), const int ldb, const int K, const int N, OUTPUT(float, panels)) {
+    BIND(b);
+    BIND(panels);
+    const int n0 = (int)get_global_id(0) * 32, k0 = (int)get_global_id(1) * 64;
+    const int columns = min(32, N - n0), k1 = min(K, k0 + 64);
+    __global float *panel = panels + (size_t)n0 * K;
+    for (int k = k0; k < k1; k++) {
+#if TRANSPOSE_B
+        for (int j = 0; j < columns; j++) panel[(size_t)k * 32 + j] = b[(size_t)(n0 + j) * ldb + k];
+#else
+        for (int j = 0; j < columns; j++) panel[(size_t)k * 32 + j] = b[(size_t)k * ldb + n0 + j];
+#endif
+        for (int j = columns; j < 32; j++) panel[(size_t)k * 32 + j] = 0.0f;
+    }
+}
+
+// panels [ceil(M / 8)][K][8] from a [K, M]; zero past row M. Item (p, q): 64 rows k of panel p.
+__kernel void matmul_pack_rows(INPUT(float, a), const int lda, const int K, const int M, OUTPUT(float, panels)) {
+    BIND(a);
+    BIND(panels);
+    const int m0 = (int)get_global_id(0) * 8, k0 = (int)get_global_id(1) * 64;
+    const int rows = min(8, M - m0), k1 = min(K, k0 + 64);
+    __global float *panel = panels + (size_t)m0 * K;
+    for (int k = k0; k < k1; k++) {
+        if (rows == 8) {
+            vstore8(vload8(0, a + (size_t)k * lda + m0), 0, panel + (size_t)k * 8);
+        } else {
+            for (int i = 0; i < 8; i++) panel[(size_t)k * 8 + i] = i < rows ? a[(size_t)k * lda + m0 + i] : 0.0f;
+        }
+    }
+}
+
+// Item (p, q): columns 32 p ..< 32 p + 32 of rows BLOCK_M q ..< BLOCK_M (q + 1).
+// With TRANSPOSE_A, a is what matmul_pack_rows made and lda is not used.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void matmul_panels(INPUT(float, a), const int lda, INPUT(float, panels), INPUT(float, bias), OUTPUT(float, c),
+                   const int ldc, const int M, const int N, const int K, const int accumulate) {
+    BIND(a);
+    BIND(panels);
+    BIND(bias);
+    BIND(c);
+    const int n0 = (int)get_global_id(0) * 32, m0 = (int)get_global_id(1) * BLOCK_M;
+    const int m1 = min(M, m0 + BLOCK_M);
+    const __global float *panel = panels + (size_t)n0 * K;
+    for (int k0 = 0; k0 == 0 || k0 < K; k0 += BLOCK_K) {
+        const int depth = min(BLOCK_K, K - k0), last = k0 + depth >= K;
+        for (int m = m0; m < m1; m += 8) {
+#if TRANSPOSE_A
+            const __global float *rows = a + ((size_t)m * K + (size_t)k0 * 8);
+            const size_t a_row = 1, a_step = 8;
+#else
+            const __global float *rows = a + ((size_t)m * lda + k0);
+            const size_t a_row = lda, a_step = 1;
+#endif
+            tile_8x32(rows, a_row, a_step, panel + (size_t)k0 * 32, depth, bias && last ? bias + n0 : 0,
+                      c + (size_t)m * ldc + n0, ldc, min(8, M - m), min(32, N - n0), accumulate || k0 > 0);
+        }
+    }
+}

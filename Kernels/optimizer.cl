@@ -1,0 +1,109 @@
+// Clipping and parameter updates over flat buffers: one work-item per element. Factors that depend on the
+// step are computed on the host in double precision.
+#ifndef KERAS
+#define KERAS 0     // follow Keras where it differs from PyTorch
+#endif
+
+// x *= factor with n = sqrt(squared_norm[0]).
+__kernel void optimizer_clip_norm(OUTPUT(float, x), const ulong count, INPUT(float, squared_norm),
+                                  const float maximum) {
+    BIND(x);
+    BIND(squared_norm);
+    const size_t i = get_global_id(0);
+    if (i >= count) return;
+    const float n = sqrt(squared_norm[0]);
+#if KERAS
+    const float factor = n > maximum ? maximum / n : 1.0f;
+#else
+    const float ratio = maximum / (n + 1e-6f);
+    const float factor = ratio > 1.0f ? 1.0f : ratio;
+#endif
+    x[i] *= factor;
+}
+
+__kernel void optimizer_clip_value(OUTPUT(float, x), const ulong count, const float limit) {
+    BIND(x);
+    const size_t i = get_global_id(0);
+    if (i >= count) return;
+    float value = x[i];
+    value = value < -limit ? -limit : value;
+    x[i] = value > limit ? limit : value;
+}
+
+__kernel void optimizer_sgd(OUTPUT(float, weights), INPUT(float, gradients), OUTPUT(float, velocity),
+                            const ulong count, const float rate, const float momentum, const int nesterov,
+                            const float decay, const int first) {
+    BIND(weights);
+    BIND(gradients);
+    BIND(velocity);
+    const size_t i = get_global_id(0);
+    if (i >= count) return;
+    const float w = weights[i];
+    const float g = fma(decay, w, gradients[i]);
+    if (!velocity) {
+        weights[i] = fma(-rate, g, w);
+        return;
+    }
+#if KERAS
+    const float v = momentum * velocity[i] - rate * g;
+    weights[i] = w + (nesterov ? momentum * v - rate * g : v);
+#else
+    const float v = first ? g : fma(momentum, velocity[i], g);
+    weights[i] = fma(-rate, nesterov ? fma(momentum, v, g) : v, w);
+#endif
+    velocity[i] = v;
+}
+
+// `rate` is the bias-corrected learning rate, `shrink` 1 - lr * weight decay, `root` sqrt(1 - beta2^t)
+// (PyTorch; 1 for Keras, whose rate has it).
+__kernel void optimizer_adam(OUTPUT(float, weights), INPUT(float, gradients), OUTPUT(float, m), OUTPUT(float, v),
+                             const ulong count, const float rate, const float beta1, const float beta2,
+                             const float one_minus_beta1, const float one_minus_beta2, const float epsilon,
+                             const float shrink, const float root) {
+    BIND(weights);
+    BIND(gradients);
+    BIND(m);
+    BIND(v);
+    const size_t i = get_global_id(0);
+    if (i >= count) return;
+    const float g = gradients[i];
+    const float mean = fma(one_minus_beta1, g, beta1 * m[i]);
+    const float square = fma(one_minus_beta2 * g, g, beta2 * v[i]);
+    m[i] = mean;
+    v[i] = square;
+    weights[i] = fma(-rate, mean / (sqrt(square) / root + epsilon), weights[i] * shrink);
+}
+
+__kernel void optimizer_rmsprop(OUTPUT(float, weights), INPUT(float, gradients), OUTPUT(float, v),
+                                OUTPUT(float, moment), const ulong count, const float rate, const float rho,
+                                const float one_minus_rho, const float momentum, const float epsilon) {
+    BIND(weights);
+    BIND(gradients);
+    BIND(v);
+    BIND(moment);
+    const size_t i = get_global_id(0);
+    if (i >= count) return;
+    const float g = gradients[i];
+    const float square = fma(one_minus_rho * g, g, rho * v[i]);
+    v[i] = square;
+#if KERAS
+    const float d = g / sqrt(square + epsilon);
+    const float change = moment ? fma(momentum, moment[i], rate * d) : rate * d;
+    if (moment) moment[i] = change;
+    weights[i] -= change;
+#else
+    const float d = g / (sqrt(square) + epsilon);
+    const float change = moment ? fma(momentum, moment[i], d) : d;
+    if (moment) moment[i] = change;
+    weights[i] = fma(-rate, change, weights[i]);
+#endif
+}
+
+// average = decay * average + (1 - decay) * weights.
+__kernel void optimizer_average(INPUT(float, weights), OUTPUT(float, average), const ulong count, const float decay,
+                                const float one_minus_decay) {
+    BIND(weights);
+    BIND(average);
+    const size_t i = get_global_id(0);
+    if (i < count) average[i] = fma(one_minus_decay, weights[i], decay * average[i]);
+}

@@ -1,0 +1,79 @@
+// Element-wise operations and moves: one work-item per element.
+
+__kernel void vector_fill(OUTPUT(float, x), const ulong count, const float value) {
+    BIND(x);
+    const size_t i = get_global_id(0);
+    if (i < count) x[i] = value;
+}
+
+__kernel void vector_fill_integer(OUTPUT(int, x), const ulong count, const int value) {
+    BIND(x);
+    const size_t i = get_global_id(0);
+    if (i < count) x[i] = value;
+}
+
+// target[m, target_column + j] (= or +=) scale * source[m, source_column + j]. Item (j, m).
+__kernel void vector_copy_columns(INPUT(float, source), const int source_width, const int source_column,
+                                  OUTPUT(float, target), const int target_width, const int target_column,
+                                  const int rows, const int width, const float scale, const int accumulate) {
+    BIND(source);
+    BIND(target);
+    const int j = get_global_id(0), m = get_global_id(1);
+    if (j >= width || m >= rows) return;
+    const float value = scale * source[(size_t)m * source_width + source_column + j];
+    const size_t at = (size_t)m * target_width + target_column + j;
+    target[at] = accumulate ? target[at] + value : value;
+}
+
+__kernel void vector_multiply(INPUT(float, a), INPUT(float, b), OUTPUT(float, c), const ulong count,
+                              const int accumulate) {
+    BIND(a);
+    BIND(b);
+    BIND(c);
+    const size_t i = get_global_id(0);
+    if (i < count) c[i] = accumulate ? fma(a[i], b[i], c[i]) : a[i] * b[i];
+}
+
+__kernel void vector_activate(const int kind, INPUT(float, x), OUTPUT(float, y), const ulong count) {
+    BIND(x);
+    BIND(y);
+    const size_t i = get_global_id(0);
+    if (i < count) y[i] = activate_1(kind, x[i]);
+}
+
+__kernel void vector_activate_backward(const int kind, INPUT(float, y), INPUT(float, dy), OUTPUT(float, dx),
+                                       const ulong count) {
+    BIND(y);
+    BIND(dy);
+    BIND(dx);
+    const size_t i = get_global_id(0);
+    if (i < count) dx[i] = activate_backward_1(kind, y[i], dy[i]);
+}
+
+// Element (m, j) is kept if the bits of mask element rows[m] * width + j reach the threshold. Item (j, m).
+__kernel void vector_dropout(INPUT(float, x), OUTPUT(float, y), INPUT(int, rows), const int height, const int width,
+                             const uint key, const uint threshold, const float scale) {
+    BIND(x);
+    BIND(y);
+    BIND(rows);
+    const int j = get_global_id(0), m = get_global_id(1);
+    if (j >= width || m >= height) return;
+    const ulong element = (ulong)(rows ? rows[m] : m) * width + j;
+    const size_t at = (size_t)m * width + j;
+    y[at] = random_bits(key, element) >= threshold ? x[at] * scale : 0.0f;
+}
+
+// One bias per gate column: combined[j] = b_ih[j] + (j < shared ? b_hh[j] : 0) for j < width, then the part
+// of b_hh past `shared` (a GRU keeps the candidate's apart). Missing biases count as zero.
+__kernel void vector_combine_biases(INPUT(float, b_ih), INPUT(float, b_hh), OUTPUT(float, combined),
+                                    const int width, const int shared) {
+    BIND(b_ih);
+    BIND(b_hh);
+    BIND(combined);
+    const int j = get_global_id(0);
+    if (j >= width + width - shared) return;
+    if (j < width)
+        combined[j] = (b_ih ? b_ih[j] : 0.0f) + (b_hh && j < shared ? b_hh[j] : 0.0f);
+    else
+        combined[j] = b_hh ? b_hh[j - (width - shared)] : 0.0f;
+}

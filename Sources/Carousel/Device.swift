@@ -1,0 +1,63 @@
+import CarouselCPU
+import CarouselCore
+import CarouselOpenCL
+import CarouselReference
+import Foundation
+
+/// Opens devices by the names users type.
+public enum Device {
+    /// Every device of this machine, and what is missing when there is no OpenCL.
+    public struct Inventory: Sendable {
+        /// The CPU first, then OpenCL devices in the order of their numbers.
+        public var devices: [DeviceInfo]
+        /// Why there is no OpenCL device; nil when there is one.
+        public var problem: String?
+        /// What to do about it.
+        public var hint: String?
+    }
+
+    /// - Parameter selector: `auto` (the first OpenCL GPU, else the CPU), `cpu`, `opencl` or `opencl:N`
+    ///   (any OpenCL device, also one that runs on the CPU), `reference` (slow, in Double).
+    /// - Throws: `usage` for another name, `deviceUnavailable` with a hint, `internalError` for kernels that
+    ///   do not build.
+    public static func open(_ selector: String) throws -> any Backend {
+        switch selector {
+        case "auto":
+            if let gpu = OpenCLBackend.devices().devices.first(where: { $0.type == .gpu }) {
+                return try OpenCLBackend(device: gpu.index)
+            }
+            return try openCPU()
+        case "cpu":
+            return try openCPU()
+        case "reference":
+            return ReferenceBackend()
+        case "opencl":
+            return try OpenCLBackend(device: 0)
+        default:
+            let parts = selector.split(separator: ":", omittingEmptySubsequences: false)
+            guard parts.count == 2, parts[0] == "opencl", let index = Int(parts[1]), index >= 0 else {
+                throw CarouselError(.usage, "there is no device '\(selector)'",
+                                    hint: "--device auto, cpu, opencl or opencl:N; `carousel devices` lists them")
+            }
+            return try OpenCLBackend(device: index)
+        }
+    }
+
+    /// Looks for every device without building a kernel.
+    public static func available() throws -> Inventory {
+        let found = OpenCLBackend.devices()
+        var devices = [try openCPU().info]
+        for device in found.devices {
+            devices.append(DeviceInfo(kind: .opencl, selector: "opencl:\(device.index)", name: device.name, vendor: device.vendor,
+                                      driver: "\(device.platform), \(device.driver)", computeUnits: device.computeUnits,
+                                      memory: device.memory, largestAllocation: device.largestAllocation,
+                                      isGPU: device.type == .gpu,
+                                      details: [device.languageVersion, "\(device.localMemory) bytes of local memory"] + device.extensions))
+        }
+        return Inventory(devices: devices, problem: found.reason, hint: found.hint)
+    }
+
+    private static func openCPU() throws -> any Backend {
+        try CPUBackend(threads: try EnvironmentSettings.integer(.threads), useBLAS: try EnvironmentSettings.flag(.blas))
+    }
+}

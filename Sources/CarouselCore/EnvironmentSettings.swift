@@ -1,0 +1,39 @@
+import Foundation
+
+/// The environment variables Carousel reads, in one place. Everything else is configuration.
+public enum EnvironmentSettings: String, CaseIterable, Sendable {
+    /// Worker threads of the CPU device; the default is the number of usable cores. Never changes results.
+    case threads = "CAROUSEL_THREADS"
+    /// `off` keeps the CPU device from using a BLAS library.
+    case blas = "CAROUSEL_BLAS"
+    /// `gpu` or `cpu`: the kernels an OpenCL device runs, instead of those for its type.
+    case kernelFamily = "CAROUSEL_KERNEL_FAMILY"
+    /// `off` builds every OpenCL program anew instead of keeping it on disk.
+    case kernelCache = "CAROUSEL_KERNEL_CACHE"
+    /// A folder whose `.cl` files replace the embedded ones of the same name; for work on kernels.
+    case kernelDirectory = "CAROUSEL_KERNEL_DIRECTORY"
+
+    private var value: String? {
+        ProcessInfo.processInfo.environment[rawValue].flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// A number greater than 0, or nil when not set.
+    /// - Throws: `usage`
+    public static func integer(_ setting: EnvironmentSettings) throws -> Int? {
+        guard let value = setting.value else { return nil }
+        guard let number = Int(value), number > 0, number <= 4096 else {
+            throw CarouselError(.usage, "\(setting.rawValue) is \"\(value)\"", hint: "a whole number from 1 to 4096")
+        }
+        return number
+    }
+
+    /// `on` (the default) or `off`.
+    /// - Throws: `usage`
+    public static func flag(_ setting: EnvironmentSettings) throws -> Bool {
+        switch setting.value {
+        case nil, "on": return true
+        case "off": return false
+        case let value?: throw CarouselError(.usage, "\(setting.rawValue) is \"\(value)\"", hint: "on or off")
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import CarouselCore
+
+/// Standardises the channels of numeric sequences with figures from the training part; saved with the model.
+public struct SeriesPreparation: Codable, Sendable, Equatable {
+    /// F means and standard deviations; a channel that never changes has deviation 1.
+    public var mean: [Float]
+    public var deviation: [Float]
+    public var channels: [String]
+    /// Steps beyond this number are cut at the end; 0 = keep all.
+    public var maximumLength: Int
+
+    public init(mean: [Float], deviation: [Float], channels: [String] = [], maximumLength: Int = 0) {
+        self.mean = mean
+        self.deviation = deviation
+        self.channels = channels
+        self.maximumLength = maximumLength
+    }
+
+    enum CodingKeys: String, CodingKey { case mean, deviation, channels, maximumLength = "maximum_length" }
+
+    /// F.
+    public var width: Int { mean.count }
+
+    /// Means and deviations over all steps of all series, summed in Double in two passes.
+    public static func fit(_ data: SeriesDataSet, maximumLength: Int = 0) -> SeriesPreparation {
+        let width = data.width
+        var sums = [Double](repeating: 0, count: width), squares = sums
+        var steps = 0
+        for series in data.series {
+            for (i, value) in series.enumerated() { sums[i % width] += Double(value) }
+            steps += series.count / max(width, 1)
+        }
+        let means = sums.map { steps == 0 ? 0 : $0 / Double(steps) }
+        for series in data.series {
+            for (i, value) in series.enumerated() {
+                let distance = Double(value) - means[i % width]
+                squares[i % width] += distance * distance
+            }
+        }
+        let deviations = squares.map { sum -> Float in
+            let deviation = steps == 0 ? 0 : (sum / Double(steps)).squareRoot()
+            return deviation > 1e-12 ? Float(deviation) : 1
+        }
+        return SeriesPreparation(mean: means.map(Float.init), deviation: deviations, channels: data.channels,
+                                 maximumLength: maximumLength)
+    }
+
+    /// (value − mean) / deviation per channel, cut to `maximumLength` steps; each result is T × F, row-major.
+    /// - Throws: `badData` when the data have another number of channels.
+    public func apply(_ data: SeriesDataSet) throws -> [[Float]] {
+        guard data.width == width else {
+            throw CarouselError(.badData, "the series have \(data.width) channels, the model was trained with \(width)",
+                                at: data.origin.path, hint: "give the same channels in the same order as in training")
+        }
+        let limit = maximumLength > 0 ? maximumLength * width : Int.max
+        return data.series.map { series in
+            var result = [Float](repeating: 0, count: min(series.count, limit))
+            for i in result.indices { result[i] = (series[i] - mean[i % width]) / deviation[i % width] }
+            return result
+        }
+    }
+}

@@ -1,0 +1,129 @@
+import CarouselCore
+
+/// One direction of a recurrent layer: its parameters, its activations, its pass.
+final class RecurrentDirection {
+    let cell: RecurrentCell
+    let parameters: [Int]
+    private let reversed: Bool
+    private let stateWidth: Int
+    private let hidden: Int
+    private let store: ParameterStore
+    private let backend: any Backend
+    private let workspace: Workspace
+    private let numbers: Numbers
+    private var pass: RecurrentPass?
+
+    /// Parameter numbers by role.
+    private struct Numbers {
+        var wIH: Int, wHH: Int
+        var wHR: Int?, bIH: Int?, bHH: Int?
+    }
+
+    init(_ kind: RecurrentCell.Kind, _ c: RecurrentConfiguration, inputWidth: Int, prefix: String, suffix: String,
+         reversed: Bool, initializer: InitializerFamily, store: ParameterStore) {
+        cell = RecurrentCell(kind, activation: c.activation, recurrentActivation: c.recurrentActivation, resetAfter: c.resetAfter)
+        self.reversed = reversed
+        self.store = store
+        backend = store.backend
+        workspace = Workspace(backend: store.backend)
+        hidden = c.units
+        stateWidth = c.projection ?? c.units
+        let rows = cell.gateCount * c.units
+        let keras = initializer == .keras
+        let limit = Initializer.uniform(limit: 1 / Double(c.units).squareRoot())
+        func parameter(_ role: String, _ shape: Shape, _ kerasStart: Initializer) -> Int {
+            store.declare("\(prefix).\(role)_l0\(suffix)", shape, keras ? kerasStart : limit)
+        }
+        // Glorot sees Keras' kernel [I, G·H] as a whole.
+        var numbers = Numbers(wIH: parameter("weight_ih", [rows, inputWidth], .glorotUniform(fanIn: inputWidth, fanOut: rows)),
+                              wHH: parameter("weight_hh", [rows, stateWidth], .orthogonal(rows: rows, columns: stateWidth)))
+        if c.projection != nil {
+            numbers.wHR = parameter("weight_hr", [stateWidth, c.units], .glorotUniform(fanIn: c.units, fanOut: stateWidth))
+        }
+        if c.bias {
+            numbers.bIH = parameter("bias_ih", [rows], kind == .lstm ? .forgetBias(hidden: c.units) : .zeros)
+            if c.biases == .two || kind == .gru {
+                numbers.bHH = parameter("bias_hh", [rows], .zeros)
+            } else {
+                store.declareZeroPartner(of: "\(prefix).bias_ih_l0\(suffix)", "\(prefix).bias_hh_l0\(suffix)", [rows])
+            }
+        }
+        self.numbers = numbers
+        parameters = [numbers.wIH, numbers.wHH, numbers.wHR, numbers.bIH, numbers.bHH].compactMap { $0 }
+    }
+
+    private func weights(_ view: (Int) -> Tensor) -> RecurrentWeights {
+        RecurrentWeights(wIH: view(numbers.wIH), wHH: view(numbers.wHH), wHR: numbers.wHR.map(view),
+                         bIH: numbers.bIH.map(view), bHH: numbers.bHH.map(view))
+    }
+
+    func forward(_ sequence: SequenceValue, _ context: PassContext) throws {
+        let layout = sequence.layout, n = layout.layout.rows, b = layout.layout.batchSize
+        var input = sequence.input
+        if reversed {
+            switch input {
+            case .dense(let x):
+                let mirrored = try workspace.tensor("reversed x", x.shape)
+                try backend.gather(x, rows: layout.reversedRows, into: mirrored)
+                input = .dense(mirrored)
+            case .indexed(let rows, _):
+                guard let index = sequence.reversedIndex else {
+                    throw CarouselError(.internalError, "a reversed layer needs the reversed index of its batch")
+                }
+                input = .indexed(rows: rows, index: index)
+            }
+        }
+        var activations: RecurrentActivations?
+        if context.mode == .training {
+            activations = RecurrentActivations(
+                gates: try workspace.tensor("gates", [n, cell.gateCount * hidden]),
+                previousH: try workspace.tensor("previousH", [n, stateWidth]),
+                c: cell.kind == .lstm ? try workspace.tensor("c", [n, hidden]) : nil,
+                candidate: cell.kind == .gru ? try workspace.tensor("candidate", [n, hidden]) : nil,
+                hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", [n, hidden]))
+        }
+        let pass = RecurrentPass(cell: cell, layout: layout, input: input, weights: weights(store.weight),
+                                 y: try workspace.tensor("y", [n, stateWidth]), hT: try workspace.tensor("hT", [b, stateWidth]),
+                                 cT: cell.kind == .lstm ? try workspace.tensor("cT", [b, hidden]) : nil,
+                                 activations: activations)
+        try backend.recurrentForward(pass)
+        self.pass = pass
+    }
+
+    /// [B, R] of the last forward pass.
+    var finalState: Tensor { pass!.hT }
+
+    /// [N, R] of the last forward pass, in the order of the text.
+    func outputInTime() throws -> Tensor {
+        guard reversed, let pass else { return pass!.y }
+        let result = try workspace.tensor("y in time", pass.y.shape)
+        try backend.gather(pass.y, rows: pass.layout.reversedRows, into: result)
+        return result
+    }
+
+    /// Returns the gradient of the input: [N, I], or [U, I] of an indexed one.
+    func backward(dOutput: Tensor?, dFinal: Tensor?, wantsInputGradient: Bool) throws -> Tensor? {
+        guard let pass else { return nil }
+        var dy = dOutput
+        if reversed, let dOutput {
+            let mirrored = try workspace.tensor("dy", dOutput.shape)
+            try backend.gather(dOutput, rows: pass.layout.reversedRows, into: mirrored)
+            dy = mirrored
+        }
+        var dInput: Tensor?
+        if wantsInputGradient {
+            switch pass.input {
+            case .dense(let x): dInput = try workspace.tensor("dx", x.shape)
+            case .indexed(let rows, _): dInput = try workspace.tensor("dx", rows.shape)
+            }
+        }
+        try backend.recurrentBackward(pass, into: RecurrentGradients(dy: dy, dhT: dFinal, dInput: dInput,
+                                                                     weights: weights(store.gradient)))
+        if reversed, case .dense = pass.input, let mirrored = dInput {
+            let inTime = try workspace.tensor("dx in time", mirrored.shape)
+            try backend.gather(mirrored, rows: pass.layout.reversedRows, into: inTime)
+            return inTime
+        }
+        return dInput
+    }
+}

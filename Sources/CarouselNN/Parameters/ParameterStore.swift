@@ -1,0 +1,126 @@
+import CarouselCore
+
+/// A parameter's place in the store.
+public struct Parameter: Sendable {
+    public let name: String
+    public let shape: Shape
+    public let initializer: Initializer
+    /// First element in the flat buffers.
+    public let offset: Int
+}
+
+/// All parameters of a model in one flat buffer, all gradients in another of the same layout: one kernel
+/// per optimizer step, one norm, one write per checkpoint. Every parameter starts at a multiple of 64
+/// bytes; the gaps hold zeros in both buffers and stay zero under every optimizer.
+public final class ParameterStore {
+    public let backend: any Backend
+    public private(set) var parameters: [Parameter] = []
+    /// Tensors that files hold though they are not trained: all zeros. Name of the bias they belong to → name, shape.
+    public private(set) var zeroPartners: [String: (name: String, shape: Shape)] = [:]
+    /// Flat weights; may be exchanged for an average of the same layout.
+    public var weights: Tensor!
+    public private(set) var gradients: Tensor!
+    private var flatCount = 0
+
+    public init(backend: any Backend) { self.backend = backend }
+
+    /// Number of trained values.
+    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.shape.count } }
+    /// Elements of each flat buffer.
+    public var count: Int { flatCount }
+
+    /// Adds a parameter and returns its number. Before `allocate`.
+    public func declare(_ name: String, _ shape: Shape, _ initializer: Initializer) -> Int {
+        precondition(weights == nil, "parameters are declared before allocation")
+        parameters.append(Parameter(name: name, shape: shape, initializer: initializer, offset: flatCount))
+        flatCount += (shape.count + 15) / 16 * 16
+        return parameters.count - 1
+    }
+
+    /// Names a tensor of zeros that files hold beside parameter `partner` and that adds to it when read.
+    public func declareZeroPartner(of partner: String, _ name: String, _ shape: Shape) {
+        zeroPartners[partner] = (name, shape)
+    }
+
+    /// Makes the flat buffers and draws the initial weights; the same on every device for one seed.
+    public func allocate(seed: UInt64) throws {
+        var flat = [Double](repeating: 0, count: flatCount)
+        for (number, parameter) in parameters.enumerated() {
+            var generator = SeededGenerator(seed: seed, purpose: 0x1000 + UInt64(number))
+            let values = parameter.initializer.values(count: parameter.shape.count, generator: &generator)
+            flat.replaceSubrange(parameter.offset ..< parameter.offset + values.count, with: values)
+        }
+        // Rounded to float32 on every device, so that the Double reference starts from the same numbers.
+        weights = try backend.makeTensor(flat.map { Double(Float($0)) }, shape: [flatCount])
+        gradients = try backend.makeTensor(shape: [flatCount])
+        try backend.fill(gradients, with: 0)
+    }
+
+    /// View of a parameter's weights.
+    public func weight(_ number: Int) -> Tensor { view(of: weights, number) }
+    /// View of a parameter's gradient.
+    public func gradient(_ number: Int) -> Tensor { view(of: gradients, number) }
+
+    private func view(of flat: Tensor, _ number: Int) -> Tensor {
+        let parameter = parameters[number]
+        return Tensor(buffer: flat.buffer, offset: flat.offset + parameter.offset, shape: parameter.shape)
+    }
+
+    public func zeroGradients() throws { try backend.fill(gradients, with: 0) }
+
+    /// A zeroed buffer of the same layout, for moments and averages.
+    public func makeCompanion() throws -> Tensor {
+        let tensor = try backend.makeTensor(shape: [flatCount])
+        try backend.fill(tensor, with: 0)
+        return tensor
+    }
+
+    /// The weights (or another flat buffer of this layout) as named float32 tensors. A sync point.
+    public func export(_ flat: Tensor? = nil) throws -> [HostTensor] {
+        let values = try backend.readFloats(flat ?? weights)
+        var result: [HostTensor] = []
+        for parameter in parameters {
+            let range = parameter.offset ..< parameter.offset + parameter.shape.count
+            result.append(HostTensor(name: parameter.name, shape: parameter.shape, values: .float32(Array(values[range]))))
+            if let partner = zeroPartners[parameter.name] {
+                result.append(HostTensor(name: partner.name, shape: partner.shape,
+                                         values: .float32([Float](repeating: 0, count: partner.shape.count))))
+            }
+        }
+        return result
+    }
+
+    /// Replaces all weights by named tensors.
+    /// - Parameter source: what messages call the origin of the tensors.
+    /// - Throws: `badData` naming a tensor that is missing, left over or of another shape.
+    public func load(_ tensors: [HostTensor], from source: String) throws {
+        var named: [String: HostTensor] = [:]
+        for tensor in tensors { named[tensor.name] = tensor }
+        var flat = [Double](repeating: 0, count: flatCount)
+        for parameter in parameters {
+            guard let tensor = named.removeValue(forKey: parameter.name) else {
+                throw CarouselError(.badData, "tensor '\(parameter.name)' \(parameter.shape) is missing", at: source,
+                                    hint: "the file belongs to another model; it holds \(tensors.map(\.name).sorted().prefix(8).joined(separator: ", "))")
+            }
+            var values = try Self.values(of: tensor, shape: parameter.shape, source: source)
+            if let partner = zeroPartners[parameter.name], let tensor = named.removeValue(forKey: partner.name) {
+                let added = try Self.values(of: tensor, shape: partner.shape, source: source)
+                for i in values.indices { values[i] += added[i] }
+            }
+            flat.replaceSubrange(parameter.offset ..< parameter.offset + values.count, with: values)
+        }
+        if let extra = named.keys.sorted().first {
+            throw CarouselError(.badData, "tensor '\(extra)' \(named[extra]!.shape) belongs to no layer of this model", at: source,
+                                hint: "the file belongs to another model")
+        }
+        try backend.write(flat, to: weights)
+    }
+
+    private static func values(of tensor: HostTensor, shape: Shape, source: String) throws -> [Double] {
+        guard tensor.shape == shape else {
+            throw CarouselError(.badData, "tensor '\(tensor.name)' is \(tensor.shape), the model needs \(shape)", at: source,
+                                hint: "the file belongs to a model of other sizes")
+        }
+        return tensor.doubles
+    }
+}

@@ -1,0 +1,21 @@
+import CarouselCore
+
+/// A layer's tensors by name, allocated once and reused; a buffer grows when a longer batch comes.
+public final class Workspace {
+    private let backend: any Backend
+    private var buffers: [String: any DeviceBuffer] = [:]
+
+    public init(backend: any Backend) { self.backend = backend }
+
+    /// A tensor with undefined contents, valid until the same name is asked for again.
+    public func tensor(_ name: String, _ shape: Shape, type: ElementType? = nil) throws -> Tensor {
+        let type = type ?? backend.scalarType
+        if let buffer = buffers[name], buffer.count >= shape.count, buffer.type == type {
+            return Tensor(buffer: buffer, shape: shape)
+        }
+        buffers[name] = nil
+        let buffer = try backend.makeBuffer(count: shape.count, type: type)
+        buffers[name] = buffer
+        return Tensor(buffer: buffer, shape: shape)
+    }
+}

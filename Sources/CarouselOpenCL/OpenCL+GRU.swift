@@ -1,0 +1,85 @@
+import CarouselCore
+
+extension OpenCLBackend {
+    func gruForward(_ pass: RecurrentPass, _ operands: RecurrentOperands) throws {
+        let h = pass.hiddenWidth, layout = pass.layout.layout, wHH = pass.weights.wHH
+        let product = try makeTensor(shape: [layout.batchSize, 3 * h])
+        let after = pass.cell.resetAfter
+        var candidate = pass.activations?.candidate
+        if candidate == nil, !after { candidate = try makeTensor(shape: [layout.rows, h]) }
+        let input: [KernelArgument] = [.tensor(operands.projection), .optional(operands.positions), .tensor(operands.bias)]
+        let output: [KernelArgument] = [.tensor(pass.y), .tensor(pass.hT), .optional(pass.activations?.gates),
+                                        .optional(pass.activations?.previousH)]
+        if family == .cpu {
+            let packed = try pack(wHH, stride: h, transpose: true, k: h, n: after ? 3 * h : 2 * h)
+            let packedN = after ? nil : try pack(wHH.dropping(2 * h * h), stride: h, transpose: true, k: h, n: h)
+            try launch(.gruRows, defines(pass), global: (rowGroups(pass), 1, 1),
+                       input + [.tensor(packed.panels), .optional(packedN?.panels), .tensor(product),
+                                .tensor(pass.layout.offsets), .int(layout.steps), .int(h)]
+                           + output + [.optional(candidate)])
+            return
+        }
+        for t in 0..<layout.steps {
+            let active = layout.activeRows[t], first = layout.offsets[t]
+            let step: [KernelArgument] = input + [.tensor(product), .int(first), .int(active), .int(h)]
+            try multiply(StridedProduct(a: pass.hT, strideA: h, b: wHH, strideB: h, transposeB: true, c: product,
+                                        strideC: 3 * h, m: active, n: after ? 3 * h : 2 * h, k: h))
+            if after {
+                try launch(.gruStep, defines(pass), columns: h, rows: active, step + output + [.optional(candidate)])
+            } else if let candidate {
+                try launch(.gruReset, defines(pass), columns: h, rows: active,
+                           step + [.tensor(pass.hT), .optional(pass.activations?.gates), .tensor(candidate)])
+                try multiply(StridedProduct(a: candidate.dropping(first * h), strideA: h, b: wHH.dropping(2 * h * h),
+                                            strideB: h, transposeB: true, c: product.dropping(2 * h), strideC: 3 * h,
+                                            m: active, n: h, k: h))
+                try launch(.gruUpdate, defines(pass), columns: h, rows: active, step + output)
+            }
+        }
+    }
+
+    func gruBackward(_ pass: RecurrentPass, _ kept: RecurrentActivations, _ gradients: RecurrentGradients,
+                     carry: Tensor) throws -> [RecurrentGradientPart] {
+        guard let candidate = kept.candidate else {
+            throw CarouselError(.internalError, "GRU backward needs the candidates")
+        }
+        let h = pass.hiddenWidth, layout = pass.layout.layout, wHH = pass.weights.wHH
+        let after = pass.cell.resetAfter
+        let dreset = after ? nil : try makeTensor(shape: [layout.batchSize, h])
+        if family == .cpu {
+            let packed = try pack(wHH, stride: h, transpose: false, k: 3 * h, n: h)
+            try launch(.gruRowsBackward, defines(pass), global: (rowGroups(pass), 1, 1),
+                       [.optional(gradients.dy), .tensor(kept.previousH), .tensor(packed.panels),
+                        .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .tensor(carry), .tensor(kept.gates),
+                        .tensor(candidate), .optional(dreset)])
+        } else {
+            let du = after ? try makeTensor(shape: [layout.batchSize, 3 * h]) : nil
+            for t in (0..<layout.steps).reversed() {
+                let active = layout.activeRows[t], first = layout.offsets[t]
+                let gates = kept.gates.dropping(first * 3 * h)
+                try launch(.gruStepBackward, defines(pass), columns: h, rows: active,
+                           [.optional(gradients.dy), .tensor(kept.previousH), .int(first), .int(active), .int(h),
+                            .tensor(carry), .tensor(kept.gates), .tensor(candidate), .optional(du)])
+                if let du {
+                    try multiply(StridedProduct(a: du, strideA: 3 * h, b: wHH, strideB: h, c: carry, strideC: h,
+                                                m: active, n: h, k: 3 * h, accumulate: true))
+                } else if let dreset {
+                    try multiply(StridedProduct(a: gates.dropping(2 * h), strideA: 3 * h, b: wHH.dropping(2 * h * h),
+                                                strideB: h, c: dreset, strideC: h, m: active, n: h, k: h))
+                    try launch(.gruResetBackward, defines(pass), columns: h, rows: active,
+                               [.tensor(dreset), .tensor(kept.previousH), .int(first), .int(active), .int(h),
+                                .tensor(carry), .tensor(kept.gates)])
+                    try multiply(StridedProduct(a: gates, strideA: 3 * h, b: wHH, strideB: h, c: carry, strideC: h,
+                                                m: active, n: h, k: 2 * h, accumulate: true))
+                }
+            }
+        }
+        let resetUpdate = RecurrentGradientPart(gradient: kept.gates, stride: 3 * h, firstColumn: 0, width: 2 * h,
+                                                multiplied: kept.previousH)
+        let new = after
+            ? RecurrentGradientPart(gradient: candidate, stride: h, firstColumn: 0, width: h,
+                                    multiplied: kept.previousH)
+            : RecurrentGradientPart(gradient: kept.gates, stride: 3 * h, firstColumn: 2 * h, width: h,
+                                    multiplied: candidate)
+        return [resetUpdate, new]
+    }
+}

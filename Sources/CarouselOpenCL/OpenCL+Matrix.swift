@@ -1,0 +1,124 @@
+import CarouselCore
+
+/// A product whose operands may be columns of wider matrices: rows are `strideA`, `strideB`, `strideC` apart.
+struct StridedProduct {
+    var a: Tensor
+    var strideA: Int
+    var transposeA = false
+    var b: Tensor
+    var strideB: Int
+    var transposeB = false
+    var bias: Tensor? = nil
+    var c: Tensor
+    var strideC: Int
+    var m: Int
+    var n: Int
+    var k: Int
+    var accumulate = false
+}
+
+/// A right operand [K, N] in panels of 32 columns, ready for the `cpu` family.
+struct PackedPanels {
+    let panels: Tensor
+    let k: Int
+    let n: Int
+}
+
+extension Tensor {
+    /// The elements from `offset` on, as a flat view.
+    func dropping(_ offset: Int) -> Tensor {
+        let start = min(offset, count)
+        return Tensor(buffer: buffer, offset: self.offset + start, shape: [count - start])
+    }
+}
+
+extension OpenCLBackend {
+    public func multiply(_ p: MatrixProduct) throws {
+        try Requirements.product(p)
+        try multiply(StridedProduct(a: p.a, strideA: p.a.shape[1], transposeA: p.transposeA,
+                                    b: p.b, strideB: p.b.shape[1], transposeB: p.transposeB, bias: p.bias,
+                                    c: p.c, strideC: p.n, m: p.m, n: p.n, k: p.k, accumulate: p.accumulate))
+    }
+
+    func multiply(_ p: StridedProduct) throws {
+        guard p.m > 0, p.n > 0 else { return }
+        switch family {
+        case .gpu: try multiplyTiled(p)
+        case .cpu: try multiply(p, panels: pack(p.b, stride: p.strideB, transpose: p.transposeB, k: p.k, n: p.n))
+        }
+    }
+
+    /// Tile and number of K slices follow from the shapes alone, so results do too.
+    private func multiplyTiled(_ p: StridedProduct) throws {
+        func tiles(_ edge: Int) -> Int { ((p.m + edge - 1) / edge) * ((p.n + edge - 1) / edge) }
+        let edge = tiles(64) >= 96 ? 64 : 32
+        let group = 16
+        // Few tiles and a long K: several groups share one tile's sum, until about 256 groups are busy.
+        let wanted = min(p.k / 256, 256 / tiles(edge))
+        let slices = max(1, wanted)
+        let slice = (((p.k + slices - 1) / slices) + 15) / 16 * 16
+        let defines: KernelDefines = ["TRANSPOSE_A": p.transposeA ? 1 : 0, "TRANSPOSE_B": p.transposeB ? 1 : 0,
+                                      "TILE_M": edge, "TILE_N": edge, "WORK_M": edge / group, "WORK_N": edge / group]
+        let global = ((p.n + edge - 1) / edge * group, (p.m + edge - 1) / edge * group, slices)
+        let target = slices > 1 ? try makeTensor(shape: [slices, p.m, p.n]) : p.c
+        try launch(.matmulTiled, defines, global: global, local: (group, group, 1),
+                   [.tensor(p.a), .int(p.strideA), .tensor(p.b), .int(p.strideB),
+                    .optional(slices > 1 ? nil : p.bias), .tensor(target), .int(slices > 1 ? p.n : p.strideC),
+                    .int(p.m), .int(p.n), .int(p.k), .flag(slices > 1 ? false : p.accumulate), .int(max(slice, 16))])
+        guard slices > 1 else { return }
+        try launch(.matmulSumSlices, columns: p.n, rows: p.m,
+                   [.tensor(target), .int(slices), .optional(p.bias), .tensor(p.c), .int(p.strideC), .int(p.m),
+                    .int(p.n), .flag(p.accumulate)])
+    }
+
+    /// Packs op(b) [K, N] for `multiply(_:panels:)` and the recurrent `rows` plan.
+    func pack(_ b: Tensor, stride: Int, transpose: Bool, k: Int, n: Int) throws -> PackedPanels {
+        let panels = try makeTensor(shape: [(n + 31) / 32, k, 32])
+        try launch(.matmulPackPanels, ["TRANSPOSE_B": transpose ? 1 : 0],
+                   global: ((n + 31) / 32, (k + 63) / 64, 1),
+                   [.tensor(b), .int(stride), .int(k), .int(n), .tensor(panels)])
+        return PackedPanels(panels: panels, k: k, n: n)
+    }
+
+    private func multiply(_ p: StridedProduct, panels: PackedPanels) throws {
+        var a = p.a
+        if p.transposeA {
+            a = try makeTensor(shape: [(p.m + 7) / 8, p.k, 8])
+            try launch(.matmulPackRows, global: ((p.m + 7) / 8, (p.k + 63) / 64, 1),
+                       [.tensor(p.a), .int(p.strideA), .int(p.k), .int(p.m), .tensor(a)])
+        }
+        let block = 64
+        try launch(.matmulPanels, ["TRANSPOSE_A": p.transposeA ? 1 : 0, "BLOCK_M": block],
+                   global: ((p.n + 31) / 32, (p.m + block - 1) / block, 1),
+                   [.tensor(a), .int(p.strideA), .tensor(panels.panels), .optional(p.bias), .tensor(p.c),
+                    .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate)])
+    }
+
+    public func columnSums(of x: Tensor, into sums: Tensor, accumulate: Bool) throws {
+        try Requirements.check(x.shape.rank == 2 && sums.count == x.shape[1], "column sums", ["x": x, "sums": sums])
+        try columnSums(of: x, rows: x.shape[0], columns: x.shape[1], stride: x.shape[1], into: sums,
+                       accumulate: accumulate)
+    }
+
+    /// Passes of 64 rows each until one row is left.
+    func columnSums(of x: Tensor, rows: Int, columns: Int, stride: Int, into sums: Tensor, accumulate: Bool) throws {
+        guard rows > 0 else {
+            if !accumulate { try fill(sums, with: 0) }
+            return
+        }
+        let chunk = 64
+        var source = x, height = rows, step = stride
+        while true {
+            let next = (height + chunk - 1) / chunk
+            let last = next == 1
+            let target = last ? sums : try makeTensor(shape: [next, columns])
+            try launch(.reduceRows, columns: columns, rows: next,
+                       [.tensor(source), .count(height), .int(columns), .int(step), .int(chunk), .tensor(target),
+                        .flag(last && accumulate)])
+            if last { return }
+            source = target
+            height = next
+            step = columns
+        }
+    }
+}

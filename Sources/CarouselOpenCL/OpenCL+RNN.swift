@@ -1,0 +1,47 @@
+import CarouselCore
+
+extension OpenCLBackend {
+    func rnnForward(_ pass: RecurrentPass, _ operands: RecurrentOperands) throws {
+        let h = pass.hiddenWidth, layout = pass.layout.layout
+        let product = try makeTensor(shape: [layout.batchSize, h])
+        let input: [KernelArgument] = [.tensor(operands.projection), .optional(operands.positions), .tensor(operands.bias)]
+        let output: [KernelArgument] = [.tensor(pass.y), .tensor(pass.hT), .optional(pass.activations?.gates),
+                                        .optional(pass.activations?.previousH)]
+        if family == .cpu {
+            let packed = try pack(pass.weights.wHH, stride: h, transpose: true, k: h, n: h)
+            try launch(.rnnRows, defines(pass), global: (rowGroups(pass), 1, 1),
+                       input + [.tensor(packed.panels), .tensor(product), .tensor(pass.layout.offsets),
+                                .int(layout.steps), .int(h)] + output)
+            return
+        }
+        for t in 0..<layout.steps {
+            let active = layout.activeRows[t]
+            try multiply(StridedProduct(a: pass.hT, strideA: h, b: pass.weights.wHH, strideB: h, transposeB: true,
+                                        c: product, strideC: h, m: active, n: h, k: h))
+            try launch(.rnnStep, defines(pass), columns: h, rows: active,
+                       input + [.tensor(product), .int(layout.offsets[t]), .int(active), .int(h)] + output)
+        }
+    }
+
+    func rnnBackward(_ pass: RecurrentPass, _ kept: RecurrentActivations, _ gradients: RecurrentGradients,
+                     carry: Tensor) throws -> [RecurrentGradientPart] {
+        let h = pass.hiddenWidth, layout = pass.layout.layout
+        if family == .cpu {
+            let packed = try pack(pass.weights.wHH, stride: h, transpose: false, k: h, n: h)
+            try launch(.rnnRowsBackward, defines(pass), global: (rowGroups(pass), 1, 1),
+                       [.optional(gradients.dy), .tensor(packed.panels), .tensor(pass.layout.offsets),
+                        .int(layout.steps), .int(h), .tensor(carry), .tensor(kept.gates)])
+        } else {
+            for t in (0..<layout.steps).reversed() {
+                let active = layout.activeRows[t], first = layout.offsets[t]
+                try launch(.rnnStepBackward, defines(pass), columns: h, rows: active,
+                           [.optional(gradients.dy), .tensor(carry), .int(first), .int(active), .int(h),
+                            .tensor(kept.gates)])
+                try multiply(StridedProduct(a: kept.gates.dropping(first * h), strideA: h, b: pass.weights.wHH,
+                                            strideB: h, c: carry, strideC: h, m: active, n: h, k: h))
+            }
+        }
+        return [RecurrentGradientPart(gradient: kept.gates, stride: h, firstColumn: 0, width: h,
+                                      multiplied: kept.previousH)]
+    }
+}

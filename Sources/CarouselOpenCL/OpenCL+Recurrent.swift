@@ -1,0 +1,160 @@
+import CarouselCore
+
+/// What a forward pass of any cell starts from.
+struct RecurrentOperands {
+    /// W_ih x without biases: [N, G·H], or [U, G·H] for an indexed input.
+    let projection: Tensor
+    /// Row of `projection` for each packed row; nil = the same row.
+    let positions: Tensor?
+    /// [G·H] biases that are added to a + u, then those kept apart ([H], GRU with `resetAfter`).
+    let bias: Tensor
+}
+
+/// Columns of a gradient [N, ·] that belong to rows of W_hh, with what W_hh multiplied there.
+struct RecurrentGradientPart {
+    let gradient: Tensor
+    let stride: Int
+    let firstColumn: Int
+    let width: Int
+    /// [N, R]
+    let multiplied: Tensor
+}
+
+extension OpenCLBackend {
+    public func recurrentForward(_ pass: RecurrentPass) throws {
+        try Requirements.forward(pass)
+        // hT and cT are the running states: rows past their sequence's end keep the final one.
+        try copy(pass.h0, to: pass.hT)
+        if let cT = pass.cT { try copy(pass.c0, to: cT) }
+        guard pass.layout.layout.rows > 0 else { return }
+        let operands = try recurrentOperands(pass)
+        switch pass.cell.kind {
+        case .rnn: try rnnForward(pass, operands)
+        case .lstm: try lstmForward(pass, operands)
+        case .gru: try gruForward(pass, operands)
+        }
+    }
+
+    public func recurrentBackward(_ pass: RecurrentPass, into gradients: RecurrentGradients) throws {
+        try Requirements.backward(pass, gradients)
+        guard let kept = pass.activations else { return }
+        let batch = pass.layout.layout.batchSize
+        // dh flows backwards in `carry`, which starts as the gradient of the final state.
+        let carry = try gradients.dh0 ?? makeTensor(shape: [batch, pass.weights.stateWidth])
+        try copy(gradients.dhT, to: carry)
+        var cellCarry: Tensor?
+        if pass.cell.kind == .lstm {
+            let tensor = try gradients.dc0 ?? makeTensor(shape: [batch, pass.hiddenWidth])
+            try copy(gradients.dcT, to: tensor)
+            cellCarry = tensor
+        }
+        guard pass.layout.layout.rows > 0 else {
+            if let dInput = gradients.dInput { try fill(dInput, with: 0) }
+            return
+        }
+        let parts: [RecurrentGradientPart]
+        switch pass.cell.kind {
+        case .rnn: parts = try rnnBackward(pass, kept, gradients, carry: carry)
+        case .lstm: parts = try lstmBackward(pass, kept, gradients, carry: carry, cellCarry: cellCarry ?? carry)
+        case .gru: parts = try gruBackward(pass, kept, gradients, carry: carry)
+        }
+        try weightGradients(pass, kept, gradients, parts)
+    }
+
+    public func recurrentPlan(cell: RecurrentCell, input: Int, hidden: Int, state: Int, batch: Int) -> String {
+        switch family {
+        case .gpu:
+            return "stepwise (gpu kernels): one input projection, then per step one tiled product and one fused cell "
+                + "kernel, queued without waiting"
+        case .cpu:
+            let weights = cell.gateCount * hidden * state * 4
+            let block = blockRows(batch: batch)
+            return "rows (cpu kernels): one launch per sequence, \(block)-row blocks in \((batch + block - 1) / block) "
+                + "work-groups, \(weights / 1024) KB of recurrent weights packed in 32-column panels"
+        }
+    }
+
+    /// Sequences per work-group of the `rows` plan. Each element is one chain of fma whatever the block, so the
+    /// number does not change results.
+    func blockRows(batch: Int) -> Int { 8 }
+
+    /// Work-groups of the `rows` plan for a batch.
+    func rowGroups(_ pass: RecurrentPass) -> Int {
+        // Sequences without steps lie at the end and need no group.
+        let running = pass.layout.layout.activeRows.first ?? 0
+        let block = blockRows(batch: running)
+        return (running + block - 1) / block
+    }
+
+    func defines(_ pass: RecurrentPass) -> KernelDefines {
+        let cell = pass.cell
+        let block = blockRows(batch: pass.layout.layout.activeRows.first ?? 0)
+        switch cell.kind {
+        case .rnn: return ["ACTIVATION": cell.activation.kernelNumber, "BLOCK_ROWS": block]
+        case .lstm:
+            return ["ACTIVATION": cell.activation.kernelNumber,
+                    "RECURRENT_ACTIVATION": cell.recurrentActivation.kernelNumber,
+                    "PROJECTED": pass.weights.wHR == nil ? 0 : 1, "BLOCK_ROWS": block]
+        case .gru:
+            return ["ACTIVATION": cell.activation.kernelNumber,
+                    "RECURRENT_ACTIVATION": cell.recurrentActivation.kernelNumber,
+                    "RESET_AFTER": cell.resetAfter ? 1 : 0, "BLOCK_ROWS": block]
+        }
+    }
+
+    /// The input's projection, once per distinct row, and the biases in one vector.
+    private func recurrentOperands(_ pass: RecurrentPass) throws -> RecurrentOperands {
+        let width = pass.cell.gateCount * pass.hiddenWidth
+        let rows: Tensor, positions: Tensor?, projection: Tensor
+        switch pass.input {
+        case .dense(let x):
+            rows = x
+            positions = nil
+            // The cell kernels read a row before they write it, so gates can start as the projection.
+            projection = try pass.activations?.gates ?? makeTensor(shape: [x.shape[0], width])
+        case .indexed(let table, let index):
+            rows = table
+            positions = index.positions
+            projection = try makeTensor(shape: [index.distinctCount, width])
+        }
+        try multiply(MatrixProduct(rows, pass.weights.wIH, transposeB: true, into: projection))
+        let keepsCandidateApart = pass.cell.kind == .gru && pass.cell.resetAfter
+        let shared = keepsCandidateApart ? width - pass.hiddenWidth : width
+        let bias = try makeTensor(shape: [2 * width - shared])
+        try launch(.combineBiases, count: bias.count,
+                   [.optional(pass.weights.bIH), .optional(pass.weights.bHH), .tensor(bias), .int(width), .int(shared)])
+        return RecurrentOperands(projection: projection, positions: positions, bias: bias)
+    }
+
+    /// After the steps: every gradient of weights as one product over all rows.
+    private func weightGradients(_ pass: RecurrentPass, _ kept: RecurrentActivations, _ gradients: RecurrentGradients,
+                                 _ parts: [RecurrentGradientPart]) throws {
+        let n = pass.layout.layout.rows, r = pass.weights.stateWidth
+        let width = pass.cell.gateCount * pass.hiddenWidth
+        var firstRow = 0
+        for part in parts {
+            let columns = part.gradient.dropping(part.firstColumn)
+            try multiply(StridedProduct(a: columns, strideA: part.stride, transposeA: true, b: part.multiplied, strideB: r,
+                                        c: gradients.weights.wHH.dropping(firstRow * r), strideC: r, m: part.width, n: r,
+                                        k: n, accumulate: true))
+            if let bHH = gradients.weights.bHH {
+                try columnSums(of: columns, rows: n, columns: part.width, stride: part.stride,
+                               into: bHH.dropping(firstRow), accumulate: true)
+            }
+            firstRow += part.width
+        }
+        let rows: Tensor, rowGradients: Tensor
+        switch pass.input {
+        case .dense(let x):
+            rows = x
+            rowGradients = kept.gates
+        case .indexed(let table, let index):
+            rows = table
+            rowGradients = try makeTensor(shape: [index.distinctCount, width])
+            try segmentSums(of: kept.gates, index: index, into: rowGradients)
+        }
+        if let bIH = gradients.weights.bIH { try columnSums(of: rowGradients, into: bIH, accumulate: true) }
+        try multiply(MatrixProduct(rowGradients, transposeA: true, rows, into: gradients.weights.wIH, accumulate: true))
+        if let dInput = gradients.dInput { try multiply(MatrixProduct(rowGradients, pass.weights.wIH, into: dInput)) }
+    }
+}

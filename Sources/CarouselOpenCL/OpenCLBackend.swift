@@ -1,0 +1,121 @@
+import CarouselCore
+import COpenCL
+import Foundation
+
+/// Runs Carousel's operations on one OpenCL device in float32.
+///
+/// Work is queued in order; only `read` and `finish` wait. Two families of kernels exist for the expensive
+/// operations: `gpu` (work-groups and local memory) and `cpu` (one work-item per group, wide vectors, register
+/// tiles), chosen by the device's type.
+///
+/// Environment: `CAROUSEL_KERNEL_FAMILY=gpu|cpu` chooses the family, `CAROUSEL_KERNEL_CACHE=off` switches the
+/// cache of built programs off, `CAROUSEL_KERNEL_DIRECTORY` names a folder whose `.cl` files replace the
+/// embedded ones of the same name.
+public final class OpenCLBackend: Backend {
+    /// How the expensive kernels are written.
+    public enum KernelFamily: String, Sendable, CaseIterable { case gpu, cpu }
+
+    public let info: DeviceInfo
+    public let family: KernelFamily
+    public var scalarType: ElementType { .float32 }
+
+    let context: OpenCLContext
+    let queue: CommandQueue
+    let memory: BufferPool
+    let programs: ProgramCache
+    let device: OpenCLDeviceDescription
+
+    /// - Parameters:
+    ///   - index: position in `devices().devices`.
+    ///   - cacheDirectory: folder for built programs; nil = `$XDG_CACHE_HOME/carousel` or `~/.cache/carousel`.
+    /// - Throws: `deviceUnavailable` when there is no such device, `badConfiguration` for an unknown family.
+    public convenience init(device index: Int, cacheDirectory: URL? = nil) throws {
+        try self.init(device: index, cacheDirectory: cacheDirectory, environment: ProcessInfo.processInfo.environment)
+    }
+
+    /// The same with explicit environment variables.
+    public init(device index: Int, cacheDirectory: URL?, environment: [String: String]) throws {
+        let found = try OpenCLDiscovery.devices()
+        guard !found.isEmpty else {
+            let (reason, hint) = OpenCLDiscovery.explainAbsence()
+            throw CarouselError(.deviceUnavailable, reason, hint: hint)
+        }
+        guard found.indices.contains(index) else {
+            throw CarouselError(.deviceUnavailable, "there is no OpenCL device \(index): this machine has "
+                + found.map { "opencl:\($0.description.index) (\($0.description.name))" }.joined(separator: ", "),
+                                hint: "carousel devices")
+        }
+        device = found[index].description
+        switch environment["CAROUSEL_KERNEL_FAMILY"] ?? "" {
+        case "": family = device.type == .cpu ? .cpu : .gpu
+        case let name:
+            guard let chosen = KernelFamily(rawValue: name) else {
+                throw CarouselError(.badConfiguration, "CAROUSEL_KERNEL_FAMILY is \"\(name)\"", hint: "gpu or cpu")
+            }
+            family = chosen
+        }
+        context = try OpenCLContext(try OpenCLLibrary.require(), device: found[index].handle)
+        queue = try CommandQueue(context)
+        memory = BufferPool(context: context, largestAllocation: device.largestAllocation)
+        programs = ProgramCache(context: context, device: device, sources: KernelSources(environment: environment),
+                                binaries: BinaryCache(directory: cacheDirectory, environment: environment))
+        info = DeviceInfo(kind: .opencl, selector: "opencl:\(index)", name: device.name, vendor: device.vendor,
+                          driver: "\(device.platform), \(device.driver)", computeUnits: device.computeUnits,
+                          memory: device.memory, largestAllocation: device.largestAllocation,
+                          isGPU: device.type == .gpu,
+                          details: ["\(family.rawValue) kernels", device.languageVersion,
+                                    "\(device.localMemory) bytes of local memory"] + device.extensions)
+    }
+
+    /// All OpenCL devices of this machine, or why there are none. Never throws: a failing driver is a reason.
+    public static func devices() -> OpenCLDiscoveryResult {
+        do {
+            let devices = try OpenCLDiscovery.devices().map(\.description)
+            guard devices.isEmpty else { return OpenCLDiscoveryResult(devices: devices, reason: nil, hint: nil) }
+            let (reason, hint) = OpenCLDiscovery.explainAbsence()
+            return OpenCLDiscoveryResult(devices: [], reason: reason, hint: hint)
+        } catch let error as CarouselError {
+            return OpenCLDiscoveryResult(devices: [], reason: error.message, hint: error.hint)
+        } catch {
+            return OpenCLDiscoveryResult(devices: [], reason: "\(error)", hint: nil)
+        }
+    }
+
+    /// The buffer of a tensor this backend made.
+    func buffer(of tensor: Tensor) throws -> OpenCLBuffer {
+        guard let buffer = tensor.buffer as? OpenCLBuffer, buffer.memory === memory else {
+            throw CarouselError(.internalError, "tensor \(tensor.shape) belongs to another device than \(info.selector)")
+        }
+        return buffer
+    }
+}
+
+extension OpenCLBackend {
+    public func makeBuffer(count: Int, type: ElementType) throws -> any DeviceBuffer {
+        guard type != .float64 else {
+            throw CarouselError(.internalError, "\(info.selector) computes in float32 and has no float64 tensors")
+        }
+        return try memory.make(count: count, type: type)
+    }
+
+    public func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) throws {
+        try checkTransfer(bytes.count, tensor)
+        try queue.write(bytes, to: buffer(of: tensor), at: tensor.offset * tensor.type.byteCount)
+    }
+
+    public func read(_ tensor: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws {
+        try checkTransfer(bytes.count, tensor)
+        try queue.read(buffer(of: tensor), at: tensor.offset * tensor.type.byteCount, into: bytes)  // sync point
+    }
+
+    public func finish() throws { try queue.finish() }  // sync point
+
+    public var allocatedBytes: Int { memory.allocatedBytes }
+
+    private func checkTransfer(_ bytes: Int, _ tensor: Tensor) throws {
+        guard bytes == tensor.count * tensor.type.byteCount else {
+            throw CarouselError(.internalError, "cannot transfer \(bytes) bytes and a tensor \(tensor.shape) of "
+                + tensor.type.rawValue)
+        }
+    }
+}

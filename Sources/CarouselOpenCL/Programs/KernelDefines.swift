@@ -1,0 +1,24 @@
+import CarouselCore
+
+/// Compile-time parameters of a kernel file (its `#ifndef` names), in the order given.
+struct KernelDefines: Hashable, ExpressibleByDictionaryLiteral {
+    /// `-D NAME=value …`
+    let options: String
+
+    init(dictionaryLiteral elements: (String, Int)...) {
+        options = elements.map { "-D \($0)=\($1)" }.joined(separator: " ")
+    }
+}
+
+extension Activation {
+    /// The number `common.cl` knows it by.
+    var kernelNumber: Int {
+        switch self {
+        case .linear: 0
+        case .tanh: 1
+        case .sigmoid: 2
+        case .relu: 3
+        case .hardSigmoid: 4
+        }
+    }
+}

@@ -1,0 +1,65 @@
+/// A kernel function and the file it is in: one spelling of each name.
+struct KernelName: Hashable {
+    let file: String
+    let function: String
+
+    private init(_ file: String, _ function: String) {
+        self.file = file + ".cl"
+        self.function = function
+    }
+
+    static let matmulTiled = KernelName("matmul", "matmul_tiled")
+    static let matmulSumSlices = KernelName("matmul", "matmul_sum_slices")
+    static let matmulPackPanels = KernelName("matmul", "matmul_pack_panels")
+    static let matmulPackRows = KernelName("matmul", "matmul_pack_rows")
+    static let matmulPanels = KernelName("matmul", "matmul_panels")
+
+    static let fill = KernelName("vector", "vector_fill")
+    static let fillInteger = KernelName("vector", "vector_fill_integer")
+    static let copyColumns = KernelName("vector", "vector_copy_columns")
+    static let multiply = KernelName("vector", "vector_multiply")
+    static let activate = KernelName("vector", "vector_activate")
+    static let activateBackward = KernelName("vector", "vector_activate_backward")
+    static let dropout = KernelName("vector", "vector_dropout")
+    static let combineBiases = KernelName("vector", "vector_combine_biases")
+
+    static let gather = KernelName("embedding", "embedding_gather")
+    static let segmentSums = KernelName("embedding", "embedding_segment_sums")
+    static let scatterAdd = KernelName("embedding", "embedding_scatter_add")
+
+    static let reduceRows = KernelName("reduce", "reduce_rows")
+    static let reduceStrided = KernelName("reduce", "reduce_strided")
+
+    static let rnnStep = KernelName("rnn", "rnn_step")
+    static let rnnStepBackward = KernelName("rnn", "rnn_step_backward")
+    static let rnnRows = KernelName("rnn", "rnn_rows")
+    static let rnnRowsBackward = KernelName("rnn", "rnn_rows_backward")
+
+    static let lstmStep = KernelName("lstm", "lstm_step")
+    static let lstmStepBackward = KernelName("lstm", "lstm_step_backward")
+    static let lstmRows = KernelName("lstm", "lstm_rows")
+    static let lstmRowsBackward = KernelName("lstm", "lstm_rows_backward")
+
+    static let gruStep = KernelName("gru", "gru_step")
+    static let gruReset = KernelName("gru", "gru_reset")
+    static let gruUpdate = KernelName("gru", "gru_update")
+    static let gruStepBackward = KernelName("gru", "gru_step_backward")
+    static let gruResetBackward = KernelName("gru", "gru_reset_backward")
+    static let gruRows = KernelName("gru", "gru_rows")
+    static let gruRowsBackward = KernelName("gru", "gru_rows_backward")
+
+    static let poolingMean = KernelName("pooling", "pooling_mean")
+    static let poolingMax = KernelName("pooling", "pooling_max")
+    static let poolingMeanBackward = KernelName("pooling", "pooling_mean_backward")
+    static let poolingMaxBackward = KernelName("pooling", "pooling_max_backward")
+
+    static let lossSoftmax = KernelName("loss", "loss_softmax")
+    static let lossSigmoid = KernelName("loss", "loss_sigmoid")
+
+    static let clipNorm = KernelName("optimizer", "optimizer_clip_norm")
+    static let clipValue = KernelName("optimizer", "optimizer_clip_value")
+    static let sgd = KernelName("optimizer", "optimizer_sgd")
+    static let adam = KernelName("optimizer", "optimizer_adam")
+    static let rmsprop = KernelName("optimizer", "optimizer_rmsprop")
+    static let average = KernelName("optimizer", "optimizer_average")
+}

@@ -1,0 +1,39 @@
+import CarouselCore
+import CKernels
+import Foundation
+
+/// Text of the kernel files: embedded, or from the folder named by `CAROUSEL_KERNEL_DIRECTORY`, whose files
+/// replace embedded ones of the same name (for people who work on kernels).
+struct KernelSources {
+    /// nil = embedded files only.
+    let directory: String?
+
+    init(environment: [String: String]) {
+        let path = environment["CAROUSEL_KERNEL_DIRECTORY"] ?? ""
+        directory = path.isEmpty ? nil : path
+    }
+
+    /// `common.cl` followed by `file`.
+    func program(_ file: String) throws -> String {
+        "#line 1 \"common.cl\"\n" + (try text("common.cl")) + "\n#line 1 \"\(file)\"\n" + (try text(file))
+    }
+
+    private func text(_ file: String) throws -> String {
+        if let directory {
+            let path = directory + "/" + file
+            if FileManager.default.fileExists(atPath: path) {
+                do {
+                    return try String(contentsOfFile: path, encoding: .utf8)
+                } catch {
+                    throw CarouselError(.missingInput, "cannot read the kernel file named by CAROUSEL_KERNEL_DIRECTORY",
+                                        at: path)
+                }
+            }
+        }
+        let embedded = carousel_kernel_named(file)
+        guard embedded.length > 0 else { throw CarouselError(.internalError, "no kernel file \(file)") }
+        return embedded.text.withMemoryRebound(to: UInt8.self, capacity: embedded.length) {
+            String(decoding: UnsafeBufferPointer(start: $0, count: embedded.length), as: UTF8.self)
+        }
+    }
+}

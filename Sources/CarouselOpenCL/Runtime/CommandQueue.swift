@@ -1,0 +1,60 @@
+import CarouselCore
+import COpenCL
+
+/// An in-order command queue. Only `read` and `finish` wait.
+final class CommandQueue {
+    let context: OpenCLContext
+    private let handle: cl_command_queue
+    private var cl: COpenCLFunctions { context.cl }
+    /// Launches since the last flush; a device starts working at a flush at the latest.
+    private var unflushed = 0
+
+    init(_ context: OpenCLContext) throws {
+        var code: cl_int = 0
+        let handle = context.cl.clCreateCommandQueue(context.handle, context.device, 0, &code)
+        try OpenCLError.check(code, "clCreateCommandQueue")
+        guard let handle else { throw CarouselError(.internalError, "clCreateCommandQueue returned nothing") }
+        self.context = context
+        self.handle = handle
+    }
+
+    deinit {
+        _ = cl.clFinish(handle)
+        _ = cl.clReleaseCommandQueue(handle)
+    }
+
+    /// Copies from the host; returns when `bytes` may be reused.
+    func write(_ bytes: UnsafeRawBufferPointer, to buffer: OpenCLBuffer, at offset: Int) throws {
+        guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
+        try OpenCLError.check(
+            cl.clEnqueueWriteBuffer(handle, buffer.handle, cl_bool(CL_TRUE), offset, bytes.count, base, 0, nil, nil),
+            "clEnqueueWriteBuffer", "\(bytes.count) bytes")
+    }
+
+    /// Copies to the host. // sync point
+    func read(_ buffer: OpenCLBuffer, at offset: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
+        guard let base = bytes.baseAddress, !bytes.isEmpty else { return try finish() }
+        try OpenCLError.check(
+            cl.clEnqueueReadBuffer(handle, buffer.handle, cl_bool(CL_TRUE), offset, bytes.count, base, 0, nil, nil),
+            "clEnqueueReadBuffer", "\(bytes.count) bytes")  // sync point
+        unflushed = 0
+    }
+
+    /// Runs `kernel` over `global` work-items in groups of `local`.
+    func launch(_ kernel: OpenCLKernel, global: (Int, Int, Int), local: (Int, Int, Int)) throws {
+        let code = cl.clEnqueueNDRangeKernel(handle, kernel.handle, 3, nil, [global.0, global.1, global.2],
+                                             [local.0, local.1, local.2], 0, nil, nil)
+        try OpenCLError.check(code, "clEnqueueNDRangeKernel", "\(kernel.name), global \(global), local \(local)")
+        unflushed += 1
+        if unflushed >= 32 {
+            try OpenCLError.check(cl.clFlush(handle), "clFlush")
+            unflushed = 0
+        }
+    }
+
+    /// Waits for everything queued.
+    func finish() throws {
+        try OpenCLError.check(cl.clFinish(handle), "clFinish")  // sync point
+        unflushed = 0
+    }
+}

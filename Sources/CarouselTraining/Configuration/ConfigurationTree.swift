@@ -1,0 +1,240 @@
+import CarouselCore
+import Foundation
+import Yams
+
+/// Where a value of a configuration was written: a place in a file, or the option that gave it.
+struct ConfigurationOrigin: Sendable, Equatable {
+    /// A file's path, `--set key=value`, or `preset NAME`.
+    var source: String
+    /// 1-based; nil where the source has no lines.
+    var line: Int?
+    var column: Int?
+
+    var description: String {
+        guard let line else { return source }
+        return "\(source):\(line):\(column ?? 1)"
+    }
+
+    fileprivate init(_ source: String, _ mark: Mark? = nil, hasLines: Bool = false) {
+        self.source = source
+        line = hasLines ? mark?.line : nil
+        column = hasLines ? mark?.column : nil
+    }
+}
+
+/// A configuration as a tree whose every value knows where it was written, so that layers of configuration can
+/// be laid over each other and an error can still name the file and line it comes from.
+struct ConfigurationNode: Sendable {
+    struct Entry: Sendable {
+        var key: String
+        var origin: ConfigurationOrigin
+        var node: ConfigurationNode
+    }
+
+    enum Value: Sendable {
+        case null
+        case bool(Bool)
+        /// A number as it was written.
+        case number(String)
+        case text(String)
+        case list([ConfigurationNode])
+        case mapping([Entry])
+    }
+
+    var value: Value
+    var origin: ConfigurationOrigin
+
+    /// As a message says it.
+    var kind: String {
+        switch value {
+        case .null: "nothing"
+        case .bool(let value): "\(value)"
+        case .number(let text): "the number \(text)"
+        case .text(let text): "the text '\(text)'"
+        case .list(let nodes): "a list of \(nodes.count)"
+        case .mapping: "keys with values"
+        }
+    }
+
+    /// The node at a key or a list position; nil where there is none.
+    subscript(key: String) -> ConfigurationNode? {
+        switch value {
+        case .mapping(let entries): return entries.first { $0.key == key }?.node
+        case .list(let nodes):
+            guard let index = Int(key), nodes.indices.contains(index) else { return nil }
+            return nodes[index]
+        default: return nil
+        }
+    }
+
+    /// The node at a path of keys and list positions.
+    func node(at path: some Sequence<String>) -> ConfigurationNode? {
+        var node: ConfigurationNode? = self
+        for key in path { node = node?[key] }
+        return node
+    }
+
+    /// Keys or list positions below this node.
+    var keys: [String] {
+        switch value {
+        case .mapping(let entries): entries.map(\.key)
+        case .list(let nodes): nodes.indices.map(String.init)
+        default: []
+        }
+    }
+
+    /// This tree with `upper` laid over it: keys of `upper` win, keys it lacks stay.
+    /// - Parameter elementwise: lists of one length are laid over each other too; otherwise a list is replaced whole.
+    func overlaid(by upper: ConfigurationNode, elementwise: Bool = false) -> ConfigurationNode {
+        switch (value, upper.value) {
+        case (.mapping(var entries), .mapping(let uppers)):
+            for entry in uppers {
+                if let index = entries.firstIndex(where: { $0.key == entry.key }) {
+                    entries[index].node = entries[index].node.overlaid(by: entry.node, elementwise: elementwise)
+                    entries[index].origin = entry.origin
+                } else {
+                    entries.append(entry)
+                }
+            }
+            return ConfigurationNode(value: .mapping(entries), origin: upper.origin)
+        case (.list(let lowers), .list(let uppers)) where elementwise && lowers.count == uppers.count:
+            let nodes = zip(lowers, uppers).map { $0.overlaid(by: $1, elementwise: true) }
+            return ConfigurationNode(value: .list(nodes), origin: upper.origin)
+        default:
+            return upper
+        }
+    }
+
+    /// Replaces the node at an existing path.
+    /// - Throws: `badConfiguration` with the nearest known key where a key of the path does not exist.
+    mutating func replace(_ path: ArraySlice<String>, with node: ConfigurationNode, done: [String] = []) throws {
+        guard let key = path.first else {
+            self = node
+            return
+        }
+        guard var child = self[key] else { throw unknown(key, at: node.origin, under: done) }
+        try child.replace(path.dropFirst(), with: node, done: done + [key])
+        switch value {
+        case .mapping(var entries):
+            for index in entries.indices where entries[index].key == key { entries[index].node = child }
+            value = .mapping(entries)
+        case .list(var nodes):
+            if let index = Int(key) { nodes[index] = child }
+            value = .list(nodes)
+        default: break
+        }
+    }
+
+    private func unknown(_ key: String, at origin: ConfigurationOrigin, under done: [String]) -> CarouselError {
+        let full = (done + [key]).joined(separator: ".")
+        if case .list(let nodes) = value {
+            return CarouselError(.badConfiguration, "\(done.joined(separator: ".")) is a list of \(nodes.count): there is no '\(key)' in it",
+                                 at: origin.description, hint: nodes.isEmpty ? nil : "a position from 0 to \(nodes.count - 1)")
+        }
+        return Self.unknownKey(full, among: keys, prefix: done, at: origin)
+    }
+
+    /// The error for a key nobody reads, with the nearest known one.
+    static func unknownKey(_ full: String, among known: [String], prefix: [String], at origin: ConfigurationOrigin) -> CarouselError {
+        let key = full.split(separator: ".").last.map(String.init) ?? full
+        let place = prefix.isEmpty ? "" : " of \(prefix.joined(separator: "."))"
+        let hint: String
+        if known.isEmpty {
+            hint = "\(prefix.joined(separator: ".")) has no keys below it"
+        } else if let near = Suggestion.nearest(to: key, among: known) {
+            hint = "did you mean '\((prefix + [near]).joined(separator: "."))'?"
+        } else {
+            hint = "one of the keys\(place): \(known.joined(separator: ", "))"
+        }
+        return CarouselError(.badConfiguration, "unknown key '\(full)'", at: origin.description, hint: hint)
+    }
+}
+
+extension ConfigurationNode {
+    /// Reads YAML.
+    /// - Parameters:
+    ///   - source: named in errors.
+    ///   - hasLines: whether a line of `yaml` is a line the user can open.
+    /// - Throws: `badConfiguration` with file, line and column.
+    init(yaml: String, source: String, hasLines: Bool) throws {
+        let origin = ConfigurationOrigin(source)
+        func fail(_ problem: String, _ mark: Mark?) -> CarouselError {
+            CarouselError(.badConfiguration, "not valid YAML: \(problem)",
+                          at: ConfigurationOrigin(source, mark, hasLines: hasLines).description,
+                          hint: hasLines ? "indent with spaces, write `key: value`, and quote text that holds : or #" : nil)
+        }
+        do {
+            guard let root = try Yams.compose(yaml: yaml) else {
+                self.init(value: .null, origin: origin)
+                return
+            }
+            var budget = 100_000
+            self = try Self(root, source: source, hasLines: hasLines, budget: &budget)
+        } catch let error as YamlError {
+            switch error {
+            case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+                 .composer(let context, let problem, let mark, _):
+                throw fail([context?.text, problem].compactMap { $0 }.joined(separator: ", "), mark)
+            case .reader(let problem, _, _, _): throw fail(problem, nil)
+            case .duplicatedKeysInMapping(let keys, let context):
+                throw fail("the key '\(keys.joined(separator: "', '"))' is given twice", context.mark)
+            default: throw fail("\(error)", nil)
+            }
+        }
+    }
+
+    private init(_ node: Node, source: String, hasLines: Bool, budget: inout Int) throws {
+        let origin = ConfigurationOrigin(source, node.mark, hasLines: hasLines)
+        budget -= 1 // Aliases of aliases can stand for more nodes than there is memory.
+        guard budget > 0 else {
+            throw CarouselError(.badConfiguration, "holds more than 100000 values", at: origin.description)
+        }
+        switch node {
+        case .scalar(let scalar):
+            let isPlain = scalar.style == .plain || scalar.style == .any
+            self.init(value: isPlain ? Self.plain(scalar.string) : .text(scalar.string), origin: origin)
+        case .sequence(let nodes):
+            var list: [ConfigurationNode] = []
+            for node in nodes { list.append(try Self(node, source: source, hasLines: hasLines, budget: &budget)) }
+            self.init(value: .list(list), origin: origin)
+        case .mapping(let pairs):
+            var entries: [Entry] = []
+            for (key, child) in pairs {
+                guard let name = key.string else {
+                    throw CarouselError(.badConfiguration, "a key must be a word", at: origin.description)
+                }
+                entries.append(Entry(key: name, origin: ConfigurationOrigin(source, key.mark, hasLines: hasLines),
+                                     node: try Self(child, source: source, hasLines: hasLines, budget: &budget)))
+            }
+            self.init(value: .mapping(entries), origin: origin)
+        case .alias:
+            throw CarouselError(.badConfiguration, "an alias (*name) without its anchor", at: origin.description)
+        }
+    }
+
+    /// An unquoted word, by the rules of YAML 1.2's core schema (in which `no` and `on` are words).
+    private static func plain(_ text: String) -> Value {
+        switch text {
+        case "", "~", "null", "Null", "NULL": return .null
+        case "true", "True", "TRUE": return .bool(true)
+        case "false", "False", "FALSE": return .bool(false)
+        case ".inf", ".Inf", "+.inf": return .number("inf")
+        case "-.inf", "-.Inf": return .number("-inf")
+        case ".nan", ".NaN": return .number("nan")
+        default:
+            let startsAsNumber = text.first.map { "+-.0123456789".contains($0) } ?? false
+            return startsAsNumber && (Double(text) != nil || UInt64(text) != nil) ? .number(text) : .text(text)
+        }
+    }
+
+    /// The tree of a value, every key of it.
+    init(encoding value: some Encodable, source: String) throws {
+        let text: String
+        do {
+            text = try YAMLEncoder().encode(value)
+        } catch {
+            throw CarouselError(.internalError, "a configuration cannot be written: \(error)")
+        }
+        try self.init(yaml: text, source: source, hasLines: false)
+    }
+}

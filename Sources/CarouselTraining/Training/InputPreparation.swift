@@ -1,0 +1,80 @@
+import CarouselCore
+import CarouselData
+import CarouselNN
+import Foundation
+
+/// What turns a data set into sequences for a model; learnt from the training part, saved with the model.
+public enum InputPreparation: Sendable {
+    case text(TextPreparation)
+    case series(SeriesPreparation)
+
+    /// Learns from the training part only.
+    public static func fit(_ configuration: PreparationConfiguration, to data: DataSet) throws -> InputPreparation {
+        switch data {
+        case .text(let set): .text(try TextPreparation.fit(configuration, texts: set.texts))
+        case .series(let set): .series(SeriesPreparation.fit(set, maximumLength: configuration.maximumLength))
+        }
+    }
+
+    /// What the model reads.
+    public var modelInput: ModelInput {
+        switch self {
+        case .text(let preparation): .tokens(vocabulary: preparation.vocabulary.count)
+        case .series(let preparation): .features(width: preparation.width)
+        }
+    }
+
+    /// - Parameter labels: nil leaves the labels out (prediction).
+    /// - Throws: `badData` when the data is of the other kind, or has a label that is not in `labels`.
+    public func encode(_ data: DataSet, labels: LabelSet?) throws -> EncodedDataSet {
+        switch (self, data) {
+        case (.text(let preparation), .text(let set)):
+            return try EncodedDataSet(set, preparation: preparation, labels: labels)
+        case (.series(let preparation), .series(let set)):
+            return try EncodedDataSet(set, preparation: preparation, labels: labels)
+        case (.text, .series):
+            throw CarouselError(.badData, "holds numeric sequences, but the model reads text", at: data.name)
+        case (.series, .text):
+            throw CarouselError(.badData, "holds text, but the model reads numeric sequences", at: data.name)
+        }
+    }
+
+    private struct Saved: Codable {
+        var text: PreparationConfiguration?
+        var series: SeriesPreparation?
+    }
+
+    /// Writes `preparation.json` and, for text, the vocabulary.
+    func save(to folder: RunFolder) throws {
+        var saved = Saved()
+        switch self {
+        case .text(let preparation):
+            saved.text = preparation.configuration
+            try folder.write(preparation.vocabulary.text, to: .vocabulary)
+        case .series(let preparation):
+            saved.series = preparation
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        try folder.write(String(decoding: try encoder.encode(saved), as: UTF8.self) + "\n", to: .preparation)
+    }
+
+    /// - Throws: `badData` when the file is damaged, `missingInput` when it is not there.
+    static func load(from folder: RunFolder) throws -> InputPreparation {
+        let path = folder.path(of: .preparation)
+        let saved: Saved
+        do {
+            saved = try JSONDecoder().decode(Saved.self, from: Data(try folder.read(.preparation).utf8))
+        } catch let error as DecodingError {
+            throw CarouselError(.badData, "is not what a run writes: \(error)", at: path, hint: "train again")
+        }
+        if let text = saved.text {
+            let vocabulary = try Vocabulary(text: try folder.read(.vocabulary), file: folder.path(of: .vocabulary))
+            return .text(try TextPreparation(configuration: text, vocabulary: vocabulary))
+        }
+        guard let series = saved.series else {
+            throw CarouselError(.badData, "says neither how to prepare text nor numbers", at: path, hint: "train again")
+        }
+        return .series(series)
+    }
+}

@@ -1,0 +1,53 @@
+import CarouselCore
+import CarouselData
+import CarouselNN
+import Foundation
+
+extension Trainer {
+    /// What does not change during a run: configuration, labels, preparation, vocabulary.
+    func savePreparation() throws {
+        guard let folder else { return }
+        try folder.write(try configuration.yaml(), to: .configuration)
+        try folder.write(labels.text, to: .labels)
+        try preparation.save(to: folder)
+    }
+
+    /// Adds the epoch to the metrics and, if it is the best, replaces the model.
+    func save(_ record: EpochRecord, isBest: Bool) throws {
+        guard let folder else { return }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        try folder.append(line: String(decoding: try encoder.encode(record), as: UTF8.self), to: .metrics)
+        if isBest { try saveModel(average ?? model.store.weights, as: .model) }
+    }
+
+    /// The weights as they are now; also as the model when no epoch was finished.
+    func saveLast(orElse isOnly: Bool) throws {
+        try saveModel(model.store.weights, as: .lastModel)
+        if isOnly { try saveModel(model.store.weights, as: .model) }
+    }
+
+    private func saveModel(_ weights: Tensor, as file: RunFolder.File) throws {
+        guard let folder else { return }
+        let metadata = ["format": "pt", "carousel.classes": labels.names.joined(separator: "\n"), "carousel.step": String(optimizer.step)]
+        let data = try Safetensors(tensors: try model.store.export(weights), metadata: metadata).encoded()
+        try folder.replace(file) { path in
+            do {
+                try data.write(to: URL(fileURLWithPath: path))
+            } catch {
+                throw CarouselError(.inputOutput, "the model cannot be written: \(error.localizedDescription)", at: folder.path(of: file),
+                                    hint: "is the disk full?")
+            }
+        }
+    }
+
+    /// Reports on the validation and the test part.
+    func saveReport(_ result: TrainingResult) throws {
+        guard let folder else { return }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        try folder.write(String(decoding: try encoder.encode(result), as: UTF8.self) + "\n", to: .report)
+    }
+}

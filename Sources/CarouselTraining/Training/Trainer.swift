@@ -1,0 +1,173 @@
+import CarouselCore
+import CarouselData
+import CarouselNN
+
+/// Trains a classifier from a data set: prepares, runs the epochs, keeps the best and the last model.
+public final class Trainer {
+    public let configuration: RunConfiguration
+    public let labels: LabelSet
+    public let preparation: InputPreparation
+    public let model: SequenceClassifier
+    public let report: DataReport
+    let backend: any Backend
+    let folder: RunFolder?
+    private let training: EncodedDataSet
+    private let validation: EncodedDataSet?
+    private let test: EncodedDataSet?
+    private let rowWeights: [Float]?
+    let optimizer: Optimizer
+    private let step: TrainingStep
+    /// Moving average of the weights; nil when off.
+    let average: Tensor?
+
+    /// Splits, learns the preparation, encodes and builds the model.
+    /// - Parameter folder: nil trains without leaving anything on disk.
+    /// - Throws: `badData`, `badConfiguration`, `outOfMemory`.
+    public init(configuration: RunConfiguration, data: TrainingData, backend: any Backend, folder: RunFolder?) throws {
+        let settings = configuration.training
+        var isText = false
+        if case .text = data.train { isText = true }
+        try configuration.validate(hasTokens: isText)
+        labels = try LabelSet(training: data.train)
+        let (train, held) = try Self.split(data, labels: labels, settings)
+        preparation = try InputPreparation.fit(configuration.preparation, to: train)
+        training = try preparation.encode(train, labels: labels)
+        validation = try held.map { [preparation, labels] in try preparation.encode($0, labels: labels) }
+        test = try data.test.map { [preparation, labels] in try preparation.encode($0, labels: labels) }
+        if case .text(let text) = preparation {
+            report = DataReport(training: train, validation: held, preparation: text)
+        } else {
+            report = DataReport(training: train, validation: held)
+        }
+        rowWeights = settings.classWeights == .balanced ? Self.balancedWeights(training.labels, classes: labels.count) : nil
+        model = try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count,
+                                       seed: settings.seed, on: backend)
+        optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store)
+        step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: settings.labelSmoothing)
+        average = settings.averageDecay > 0 ? try model.store.makeCompanion() : nil
+        if let average { try Self.copy(model.store.weights, to: average, on: backend) }
+        self.configuration = configuration
+        self.backend = backend
+        self.folder = folder
+    }
+
+    private static func split(_ data: TrainingData, labels: LabelSet, _ settings: TrainingConfiguration) throws -> (DataSet, DataSet?) {
+        if let validation = data.validation { return (data.train, validation) }
+        guard settings.validationSplit > 0, data.train.count > 1 else { return (data.train, nil) }
+        var texts: [String]?
+        if case .text(let set) = data.train { texts = set.texts }
+        let parts = StratifiedSplit.split(labels: try labels.encode(data.train), fraction: settings.validationSplit,
+                                          seed: settings.seed, texts: texts)
+        return (data.train.subset(parts.training), parts.held.isEmpty ? nil : data.train.subset(parts.held))
+    }
+
+    /// rows / (classes · rows of the class) for every row.
+    private static func balancedWeights(_ rows: [Int32], classes: Int) -> [Float] {
+        var counts = [Int](repeating: 0, count: classes)
+        for label in rows { counts[Int(label)] += 1 }
+        return rows.map { Float(rows.count) / Float(classes * counts[Int($0)]) }
+    }
+
+    static func copy(_ source: Tensor, to target: Tensor, on backend: any Backend) throws {
+        try backend.copyColumns(source.reshaped([1, source.count]), from: 0, to: target.reshaped([1, source.count]), at: 0,
+                                width: source.count, scale: 1, accumulate: false)
+    }
+
+    /// Runs all epochs, or until early stopping, `shouldStop` or divergence.
+    /// - Throws: `diverged` when a loss is not finite; the last good weights are saved before.
+    public func run(observe: (TrainingEvent) -> Void = { _ in }, shouldStop: () -> Bool = { false }) throws -> TrainingResult {
+        let settings = configuration.training
+        let clock = ContinuousClock()
+        let start = clock.now
+        let longest = training.lengths.max() ?? 0
+        observe(.prepared(report, summary: model.summary(batch: settings.batchSize, steps: longest, moments: optimizer.moments.count),
+                          device: backend.info.name))
+        try savePreparation()
+
+        let stepsPerEpoch = BatchPlan.training(lengths: training.lengths, batchSize: settings.batchSize, seed: settings.seed, epoch: 0).count
+        let rate = LearningRate(settings, stepsPerEpoch: stepsPerEpoch)
+        var progress = Progress(stepsPerEpoch: stepsPerEpoch, epochs: settings.epochs)
+        let losses = try LossReader(model: model, interval: backend.info.isGPU ? 16 : 1)
+        var best = try BestModel(monitor: settings.monitor, store: model.store)
+        var records: [EpochRecord] = []
+        var reason: String?
+
+        epochs: for epoch in 0..<settings.epochs {
+            progress.begin(epoch: epoch)
+            let plan = BatchPlan.training(lengths: training.lengths, batchSize: settings.batchSize, seed: settings.seed, epoch: epoch)
+            let batches = BatchPrefetcher(training, batches: plan, weights: rowWeights)
+            while let batch = batches.next() {
+                if shouldStop() {
+                    reason = "interrupted in epoch \(epoch + 1)"
+                    break epochs
+                }
+                let number = optimizer.step
+                let context = PassContext(mode: .training, seed: settings.seed, step: number)
+                let uploaded = try model.upload(batch)
+                try step.run(uploaded, context, learningRate: rate(step: number), lossSum: losses.slot)
+                if let average {
+                    try backend.average(model.store.weights, into: average, decay: Self.averageDecay(settings, step: number))
+                }
+                progress.add(tokens: batch.layout.rows)
+                do {
+                    try losses.add(weight: uploaded.weightSum, step: number, epoch: epoch)
+                } catch let error as CarouselError where error.status == .diverged {
+                    try losses.restoreLastGood()
+                    try saveLast(orElse: best.epoch == nil)
+                    throw error
+                }
+                if let record = progress.record(loss: losses.mean, learningRate: rate(step: number)) { observe(.step(record)) }
+            }
+            try losses.flush(epoch: epoch)
+            let seconds = progress.epochSeconds
+            let evaluated = try evaluate(validation, shouldStop: shouldStop)
+            if validation != nil && evaluated == nil {
+                reason = "interrupted while validating epoch \(epoch + 1)"
+                break
+            }
+            let isBest = try best.offer(evaluated, trainingLoss: losses.mean, epoch: epoch + 1, weights: average ?? model.store.weights)
+            let record = EpochRecord(epoch: epoch + 1, steps: plan.count, trainingLoss: losses.mean, validationLoss: evaluated?.loss,
+                                     validationAccuracy: evaluated?.accuracy, validationMacroF1: evaluated?.macroF1,
+                                     seconds: seconds, tokensPerSecond: progress.epochTokensPerSecond,
+                                     learningRate: rate(step: optimizer.step - 1), gradientNorm: try optimizer.gradientNorm(), isBest: isBest)
+            records.append(record)
+            try save(record, isBest: isBest)
+            observe(.epoch(record))
+            losses.reset()
+            if let patience = settings.patience, let bestEpoch = best.epoch, epoch + 1 - bestEpoch >= patience, epoch + 1 < settings.epochs {
+                reason = "no improvement for \(patience) epochs"
+                break
+            }
+        }
+        if let reason { observe(.stopped(reason: reason)) }
+        try saveLast(orElse: best.epoch == nil)
+        let interrupted = reason?.hasPrefix("interrupted") ?? false
+        var result = TrainingResult(bestEpoch: best.epoch ?? 0, epochs: records, validation: best.report, test: nil,
+                                    parameters: model.store.parameterCount, seconds: 0, interrupted: interrupted)
+        try best.restore()
+        if !interrupted { result.test = try evaluate(test, weights: model.store.weights) }
+        result.seconds = (clock.now - start).seconds
+        try saveReport(result)
+        return result
+    }
+
+    /// The decay grows from 0 so that the first steps do not weigh on the average for long.
+    private static func averageDecay(_ settings: TrainingConfiguration, step: Int) -> Double {
+        min(settings.averageDecay, Double(1 + step) / Double(10 + step))
+    }
+
+    /// The report on a part with the average of the weights, where one is kept.
+    private func evaluate(_ data: EncodedDataSet?, weights: Tensor? = nil, shouldStop: () -> Bool = { false }) throws -> ClassificationReport? {
+        guard let data, data.count > 0 else { return nil }
+        let trained = model.store.weights
+        model.store.weights = weights ?? average ?? trained
+        defer { model.store.weights = trained }
+        guard let evaluation = try Evaluator.run(model, data, shouldStop: shouldStop) else { return nil }
+        return ClassificationReport(labels: labels, truth: data.labels, predicted: evaluation.predicted, losses: evaluation.losses)
+    }
+}
+
+extension Duration {
+    /// As a floating-point number.
+    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

@@ -1,0 +1,29 @@
+import CarouselCore
+import CarouselNN
+
+/// One training step; the only place where its order is written.
+public final class TrainingStep {
+    public let model: SequenceClassifier
+    public let optimizer: Optimizer
+    public let labelSmoothing: Double
+    private let backend: any Backend
+
+    public init(model: SequenceClassifier, optimizer: Optimizer, labelSmoothing: Double = 0) {
+        self.model = model
+        self.optimizer = optimizer
+        self.labelSmoothing = labelSmoothing
+        backend = model.backend
+    }
+
+    /// forward → loss → zero gradients → backward → clip → update.
+    /// - Parameter lossSum: [1] (out) Σ of the rows' weighted losses, left on the device.
+    public func run(_ batch: DeviceBatch, _ context: PassContext, learningRate: Double, lossSum: Tensor) throws {
+        let logits = try model.forward(batch, context)
+        let (losses, dLogits) = try model.loss(logits, batch, labelSmoothing: labelSmoothing, gradient: true)
+        try backend.columnSums(of: losses.reshaped([losses.count, 1]), into: lossSum, accumulate: false)
+        try model.store.zeroGradients()
+        try model.backward(dLogits!, context)
+        try optimizer.clip()
+        try optimizer.update(learningRate: learningRate)
+    }
+}

@@ -1,0 +1,74 @@
+import Carousel
+import Foundation
+import Testing
+
+@Suite struct RunFolderTests {
+    private func withFolder(_ body: (String) throws -> Void) throws {
+        let path = NSTemporaryDirectory() + "carousel-run-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try body(path)
+    }
+
+    @Test func createsWritesAndReads() throws {
+        try withFolder { path in
+            let folder = try RunFolder.create(path + "/deep/run/")
+            #expect(folder.path == path + "/deep/run")
+            try folder.write("a: 1\n", to: .configuration)
+            try folder.write("a: 2\n", to: .configuration)
+            try folder.append(line: "{}", to: .metrics)
+            try folder.append(line: "{\"epoch\":2}", to: .metrics)
+            #expect(try folder.read(.configuration) == "a: 2\n")
+            #expect(try folder.read(.metrics) == "{}\n{\"epoch\":2}\n")
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+            #expect(names == ["config.yaml", "metrics.jsonl"], "no temporary file stays")
+        }
+    }
+
+    @Test func aFailedWriteLeavesTheOldFile() throws {
+        try withFolder { path in
+            let folder = try RunFolder.create(path)
+            try folder.write("good", to: .model)
+            #expect(throws: CarouselError.self) {
+                try folder.replace(.model) { temporary in
+                    try "half".write(toFile: temporary, atomically: false, encoding: .utf8)
+                    throw CarouselError(.inputOutput, "the disk is full")
+                }
+            }
+            #expect(try folder.read(.model) == "good")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: path).count == 2)
+        }
+    }
+
+    @Test func nonEmptyIsRefusedAndForceKeepsForeignFiles() throws {
+        try withFolder { path in
+            let folder = try RunFolder.create(path)
+            try folder.write("x", to: .model)
+            try "mine".write(toFile: path + "/notes.txt", atomically: true, encoding: .utf8)
+            let error = try #require(throws: CarouselError.self) { try RunFolder.create(path) }
+            #expect(error.status == .cannotCreateOutput)
+            #expect(error.hint?.contains("--force") == true)
+            let again = try RunFolder.create(path, force: true)
+            #expect(!again.contains(.model))
+            #expect(try String(contentsOfFile: path + "/notes.txt", encoding: .utf8) == "mine")
+        }
+    }
+
+    @Test func placesThatCannotBeWritten() throws {
+        for path in ["/dev/null/run", "/proc/carousel-run", "/dev/null"] {
+            let error = try #require(throws: CarouselError.self) { try RunFolder.create(path) }
+            #expect(error.status == .cannotCreateOutput, "\(path)")
+        }
+    }
+
+    @Test func openWithoutAModel() throws {
+        try withFolder { path in
+            let missing = try #require(throws: CarouselError.self) { try RunFolder.open(path) }
+            #expect(missing.status == .missingInput)
+            let folder = try RunFolder.create(path)
+            try folder.write("", to: .configuration)
+            let error = try #require(throws: CarouselError.self) { try RunFolder.open(path) }
+            #expect(error.status == .missingInput)
+            #expect(error.message.contains("model.safetensors"))
+        }
+    }
+}
