@@ -40,9 +40,9 @@ final class CaseRun {
 
     // MARK: drawing
 
-    /// `count` numbers of float32 precision in −scale … scale, plus `center`.
+    /// `count` numbers in −scale … scale, plus `center`.
     func draw(_ count: Int, scale: Double = 1, center: Double = 0) -> [Double] {
-        (0..<count).map { _ in Double(Float(center + scale * (2 * generator.uniform() - 1))) }
+        (0..<count).map { _ in center + scale * (2 * generator.uniform() - 1) }
     }
 
     func drawIntegers(_ count: Int, below limit: Int) -> [Int32] {
@@ -97,7 +97,7 @@ final class CaseRun {
                       tolerance: Double = 0, meaning: IndexMeaning = .element, sameZeros: Bool = false) throws -> Tensor {
         let front = Self.fronts[tensors.count % Self.fronts.count]
         let edge = [Double](repeating: Self.guardValue, count: max(front, Self.back))
-        let contents = edge.prefix(front) + values + edge.prefix(Self.back)
+        let contents = edge.prefix(front) + values.map { Double(Float($0)) } + edge.prefix(Self.back)
         let whole = try backend.makeTensor(shape: [contents.count], type: type)
         if type == .int32 {
             try backend.write(contents.map { Int32($0) }, to: whole)

@@ -22,8 +22,8 @@ extension Conformance {
                 try run.backend.average(run.input("weights", [count]), into: mean, decay: 0.999)
             }
             for variant in [OptimizerVariant.keras, .pytorch] {
-                // Below, far above and exactly at nothing.
-                for (norm, maximum) in [(0.25, 1.0), (400.0, 1.0), (0.0, 5.0)] {
+                // Below, far above, exactly at nothing, and so small that the 1e-6 of one variant shows.
+                for (norm, maximum) in [(0.25, 1.0), (400.0, 1.0), (0.0, 5.0), (1e-4, 0.005)] {
                     add("clip by norm \(count) \(variant.rawValue) squared norm \(norm) maximum \(maximum)") { run in
                         let x = try run.inPlace("x", run.draw(count), [count], Tolerance.elementwise)
                         try run.backend.clipByNorm(x, squaredNorm: run.input("squared norm", [norm], [1]), maximum: maximum,

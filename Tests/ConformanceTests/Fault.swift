@@ -1,0 +1,54 @@
+/// Mistakes the conformance suite must find: one is planted in a correct device at a time.
+enum Fault: String, CaseIterable, Sendable {
+    // vector
+    case fillForgetsLastElement, copyForgetsLastColumn, copyIgnoresScale, multiplyIgnoresAccumulate
+    case tanhSlopeForSigmoid, activationOffByOnePartInTenThousand
+    case dropoutOfTheNextKey, dropoutIgnoresRows, dropoutWithoutScale
+    // matrix
+    case productTransposed, productIgnoresAccumulate, productForgetsBias, productForgetsLastTerm
+    case columnSumsIgnoreAccumulate, productWritesBeyondItsResult, productChangesItsInput
+    // embedding
+    case gatherReadsNextRow, scatterForgetsLastRow, segmentSumsForgetLastSegment
+    // pooling
+    case meanOverAllSteps, argmaxOfEmptySequence, poolBackwardOverwrites
+    // loss
+    case lossIgnoresSmoothing, lossIgnoresWeights, lossScaled, lossGradientNotScaled
+    // optimizer
+    case normIgnoresAccumulate, clipOfOtherVariant, clipAlways, sgdOfOtherVariant, sgdWithoutNesterov, sgdIgnoresDecay
+    case adamOfOtherVariant, adamStepOffByOne, adamIgnoresDecay, rmspropOfOtherVariant, averageSwapped
+    // recurrent, forward
+    case gatesSwapped, recurrentActivationTakenAsSigmoid, initialStateIgnored, initialCellIgnored
+    case finalStateOneStepEarly, finalStateOfEmptySequenceIsZero, inferenceDiffers, previousStateNotKept
+    case resetBeforeForAfter, candidateBiasOutsideReset
+    // recurrent, backward
+    case outputGradientIgnored, finalGradientOnlyForLongest, finalCellGradientIgnored
+    case inputGradientNotWritten, initialStateGradientNotWritten, initialCellGradientNotWritten
+    case biasGradientStale, biasGradientOverwritten, recurrentGradientOverwritten, projectionGradientOverwritten
+    case firstStepMissingInRecurrentGradient, lastStepMissingInInputGradient
+
+    /// The areas of the suite that must find it.
+    var operations: Set<String> {
+        switch self {
+        case .fillForgetsLastElement, .copyForgetsLastColumn, .copyIgnoresScale, .multiplyIgnoresAccumulate,
+             .tanhSlopeForSigmoid, .activationOffByOnePartInTenThousand, .dropoutOfTheNextKey, .dropoutIgnoresRows,
+             .dropoutWithoutScale:
+            ["vector"]
+        case .productTransposed, .productIgnoresAccumulate, .productForgetsBias, .productForgetsLastTerm,
+             .columnSumsIgnoreAccumulate, .productWritesBeyondItsResult, .productChangesItsInput:
+            ["matrix"]
+        case .gatherReadsNextRow, .scatterForgetsLastRow, .segmentSumsForgetLastSegment: ["embedding"]
+        case .meanOverAllSteps, .argmaxOfEmptySequence, .poolBackwardOverwrites: ["pooling"]
+        case .lossIgnoresSmoothing, .lossIgnoresWeights, .lossScaled, .lossGradientNotScaled: ["loss"]
+        case .normIgnoresAccumulate, .clipOfOtherVariant, .clipAlways, .sgdOfOtherVariant, .sgdWithoutNesterov,
+             .sgdIgnoresDecay, .adamOfOtherVariant, .adamStepOffByOne, .adamIgnoresDecay, .rmspropOfOtherVariant,
+             .averageSwapped:
+            ["optimizer"]
+        case .resetBeforeForAfter, .candidateBiasOutsideReset: ["gru"]
+        case .initialCellIgnored, .finalCellGradientIgnored, .initialCellGradientNotWritten,
+             .projectionGradientOverwritten:
+            ["lstm"]
+        case .gatesSwapped, .recurrentActivationTakenAsSigmoid: ["lstm", "gru"]
+        default: ["rnn", "lstm", "gru"]
+        }
+    }
+}
