@@ -7,11 +7,12 @@ struct TextCleaner {
     private let text: UnsafeBufferPointer<UInt8>
     private let configuration: PreparationConfiguration
 
-    /// The cleaned text replaces what was in `result`. No result begins with a space or holds two in a row.
+    /// The cleaned text replaces what was in `result`. It neither begins nor ends with a space and never has two in a row.
     static func clean(_ text: UnsafeBufferPointer<UInt8>, _ configuration: PreparationConfiguration, into result: inout [UInt8]) {
         result.removeAll(keepingCapacity: true)
         result.reserveCapacity(text.count + 16)
         TextCleaner(text: text, configuration: configuration).run(&result)
+        if result.last == 0x20 { result.removeLast() }
     }
 
     private func run(_ result: inout [UInt8]) {
