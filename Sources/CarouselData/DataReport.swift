@@ -174,7 +174,7 @@ extension DataReport {
         if shared > 0 {
             result.append("warning: \(shared) validation rows are also in the training part, \(sharedContradictions) of them with another label")
         }
-        for script in scripts where script.removed > 0 {
+        for script in scripts where script.removed * 1000 >= max(1, script.total) {
             let share = Double(script.removed) / Double(max(1, script.total))
             result.append((share > 0.2 ? "warning: " : "") + "removed \(percent(share)) of \(script.total) \(script.script) characters (tags, addresses, stop words)")
         }

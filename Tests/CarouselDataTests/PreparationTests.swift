@@ -18,7 +18,8 @@ import Testing
 
     @Test(arguments: [
         ("Good<br /><br />movie <b class=\"x\">!</b>", "good movie !"),
-        ("a < b, I <3 you, <y and z>", "a < b, i <3 you, <y and z>"),
+        ("a < b, I <3 you, <y and z>, <unk>", "a < b, i <3 you, <y and z>, <unk>"),
+        ("<P>x</P><custom id=1>y<HR>z", "x y z"),
         ("<!-- gone -->kept", "kept"),
         ("Tom &amp; Jerry&#39;s &#x1F600; &hellip; &#150; &bogus; &", "tom & jerry's 😀 ... – &bogus; &"),
         ("&lt;br&gt; &amp;lt;", "<br> &lt;"),
@@ -83,8 +84,9 @@ import Testing
         #expect(try TextPreparation.fit(.init(), texts: ["good movie"]).configuration.tokenizer == .words)
         #expect(try TextPreparation.fit(.init(), texts: ["味道很好 OK"]).configuration.tokenizer == .icu)
         #expect(TokenizerChoice.choose(for: ["สวัสดีครับ"]) == .icu)
-        #expect(TokenizerChoice.choose(for: ["한국어"]) == .words)
-        #expect(TokenizerChoice.choose(for: ["123 !"]) == .words)
+        #expect(TokenizerChoice.choose(for: ["한국어 좋아요"]) == .words)
+        #expect(TokenizerChoice.choose(for: ["O'Neill", "Müller", "two words"]) == .characters)
+        #expect(TokenizerChoice.choose(for: ["123 !", ""]) == .words)
     }
 
     @Test func stopWordsNeverNegate() throws {

@@ -94,6 +94,8 @@ import Testing
             expectError(at: location, says: part, sourceLocation: line) { _ = try InputFile(raw: raw, path: "b.tsv") }
         }
         bytes(Array("label\ttext\npos\tcaf".utf8) + [0xE9, 0x20, 0x0A], "b.tsv:2", "0xE9 is not UTF-8")
+        // Valid as GB18030 by chance: a quote of Windows-1252 before a letter.
+        bytes(Array("label\ttext\npos\tdon".utf8) + [0x92] + Array("t\n".utf8), "b.tsv:2", "0x92 is not UTF-8")
         // One broken byte in a Chinese file in UTF-8 must not turn it into GB18030.
         let good = String(repeating: "正面\t味道很好\n", count: 10)
         bytes(Array(good.utf8) + [0xE5, 0xA5] + Array("\n".utf8), "b.tsv:11", "0xE5 is not UTF-8")
@@ -128,5 +130,36 @@ import Testing
         }
         expectError(at: "t", says: "no rows") { _ = try LabelSet(training: .text(TextDataSet(name: "t", texts: []))) }
         expectError(at: "t", says: "no labels") { _ = try LabelSet(training: .text(TextDataSet(name: "t", texts: ["a"]))) }
+    }
+
+    @Test func damagedFilesNeverCrash() throws {
+        var generator = SeededGenerator(seed: 11)
+        let names = ["bom_crlf.csv", "gb18030.tsv", "utf16.tsv", "many_columns.csv", "rows.jsonl", "array.json", "series.jsonl",
+                     "marked.txt", "series.csv"]
+        let marks: [UInt8] = Array("\",\t\n\r{}[]\\:.-eu0<&;_ ".utf8) + [0, 0x80, 0xE5, 0xFF]
+        for name in names {
+            let original = try Array(Data(contentsOf: URL(fileURLWithPath: sample(name))))
+            for _ in 0..<150 {
+                var bytes = original
+                for _ in 0..<Int.random(in: 1...6, using: &generator) where !bytes.isEmpty {
+                    let place = Int.random(in: 0..<bytes.count, using: &generator)
+                    switch Int.random(in: 0..<3, using: &generator) {
+                    case 0: bytes[place] = marks[Int.random(in: 0..<marks.count, using: &generator)]
+                    case 1: bytes.remove(at: place)
+                    default: bytes.removeSubrange(place..<min(bytes.count, place + 9))
+                    }
+                }
+                for format in DataFormat.allCases where format != .folders {
+                    let requiresLabels = Bool.random(using: &generator)
+                    do {
+                        let input = try InputFile(raw: bytes, path: name)
+                        let data = try DataReader.read(input, format: format, options: ReadOptions(requiresLabels: requiresLabels))
+                        #expect(data.labels.isEmpty || data.labels.count == data.count)
+                    } catch let error as CarouselError {
+                        #expect(error.status == .badData && error.location?.hasPrefix(name) == true)
+                    }
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 /// How text becomes tokens.
 public enum TokenizerKind: String, Codable, Sendable, CaseIterable {
-    /// `icu` when a third of the letters belong to scripts written without spaces, else `words`.
+    /// `icu` when a third of the letters belong to scripts written without spaces, `characters` when most texts are
+    /// a single word, else `words`.
     case auto
     /// Words, numbers and punctuation marks of scripts that put spaces between words.
     case words
