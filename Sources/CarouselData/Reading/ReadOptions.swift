@@ -91,4 +91,18 @@ public struct ReadOptions: Codable, Sendable, Equatable {
         seriesColumn = try values.decodeIfPresent(String.self, forKey: .seriesColumn) ?? standard.seriesColumn
         timeColumn = try values.decodeIfPresent(String.self, forKey: .timeColumn) ?? standard.timeColumn
     }
+
+    /// Writes every key, nil as null, so that a saved configuration shows all there is to set.
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(format, forKey: .format)
+        try values.encode(textColumn, forKey: .textColumn)
+        try values.encode(labelColumn, forKey: .labelColumn)
+        try values.encode(labelPrefix, forKey: .labelPrefix)
+        try values.encode(requiresLabels, forKey: .requiresLabels)
+        try values.encode(kind, forKey: .kind)
+        try values.encode(header, forKey: .header)
+        try values.encode(seriesColumn, forKey: .seriesColumn)
+        try values.encode(timeColumn, forKey: .timeColumn)
+    }
 }
