@@ -2,15 +2,20 @@
 public struct DataReport: Codable, Sendable, Equatable {
     /// A class and how many rows it has.
     public struct ClassCount: Codable, Sendable, Equatable {
+        /// The class's name.
         public var label: String
+        /// Rows in the training part.
         public var training: Int
+        /// Rows in the validation part.
         public var validation: Int
     }
 
     /// Lengths in tokens (or steps) before truncation.
     public struct Lengths: Codable, Sendable, Equatable {
+        /// In tokens or steps; percentiles by nearest rank.
         public var minimum = 0, median = 0, p90 = 0, p99 = 0, maximum = 0
 
+        /// No rows.
         public init() {}
 
         /// Nearest-rank percentiles.
@@ -28,8 +33,11 @@ public struct DataReport: Codable, Sendable, Equatable {
 
     /// Letters of a script in the training texts, and how many of them are in no token.
     public struct ScriptCount: Codable, Sendable, Equatable {
+        /// For example `Han`.
         public var script: String
+        /// Letters in the raw texts.
         public var total: Int
+        /// Letters of these that no token holds.
         public var removed: Int
     }
 
@@ -39,17 +47,23 @@ public struct DataReport: Codable, Sendable, Equatable {
     public var tokenizer = ""
     /// Tokens or steps kept of a row; 0 = all.
     public var maximumLength = 0
+    /// Rows of the training part.
     public var trainingRows = 0
+    /// Rows of the validation part; 0 = none given.
     public var validationRows = 0
+    /// Most frequent first.
     public var classes: [ClassCount] = []
+    /// Of the training part.
     public var lengths = Lengths()
     /// Share of the training rows that lose something to `maximumLength`.
     public var cutShare = 0.0
     /// Training rows without a single token or step.
     public var emptyRows = 0
+    /// Tokens with padding and unknown; 0 for series.
     public var vocabularySize = 0
-    /// Shares of unknown tokens, 0 … 1.
+    /// Share of the training tokens that are unknown, 0 … 1.
     public var unknownTraining = 0.0
+    /// Share of the validation tokens that are unknown, 0 … 1.
     public var unknownValidation = 0.0
     /// Training rows whose text appeared before.
     public var duplicates = 0
@@ -162,7 +176,8 @@ extension DataReport {
         }
         let unit = tokenizer.isEmpty ? "steps" : "tokens by \(tokenizer)"
         if lengths.maximum > 0 {
-            result.append("length in \(unit): min \(lengths.minimum), median \(lengths.median), 90 % \(lengths.p90), 99 % \(lengths.p99), max \(lengths.maximum)")
+            result.append("length in \(unit): min \(lengths.minimum), median \(lengths.median), 90 % \(lengths.p90), "
+                + "99 % \(lengths.p99), max \(lengths.maximum)")
             if maximumLength > 0 { result.append("longer than \(maximumLength): \(percent(cutShare)) of the rows are cut") }
         }
         if emptyRows > 0 { result.append("warning: \(emptyRows) rows are empty after cleaning") }
@@ -170,13 +185,18 @@ extension DataReport {
             result.append("vocabulary: \(vocabularySize); unknown tokens: \(percent(unknownTraining)) in training"
                 + (validationRows > 0 ? ", \(percent(unknownValidation)) in validation" : ""))
         }
-        if duplicates > 0 { result.append("duplicates: \(duplicates) training rows repeat an earlier text, \(contradictions) of them with another label") }
-        if shared > 0 {
-            result.append("warning: \(shared) validation rows are also in the training part, \(sharedContradictions) of them with another label")
+        if duplicates > 0 {
+            result.append("duplicates: \(duplicates) training rows repeat an earlier text, \(contradictions) of them with "
+                + "another label")
         }
-        for script in scripts where script.removed > 0 {
+        if shared > 0 {
+            result.append("warning: \(shared) validation rows are also in the training part, \(sharedContradictions) of them "
+                + "with another label")
+        }
+        for script in scripts where script.removed * 1000 >= max(1, script.total) {
             let share = Double(script.removed) / Double(max(1, script.total))
-            result.append((share > 0.2 ? "warning: " : "") + "removed \(percent(share)) of \(script.total) \(script.script) characters (tags, addresses, stop words)")
+            result.append((share > 0.2 ? "warning: " : "") + "removed \(percent(share)) of \(script.total) \(script.script) "
+                + "characters (tags, addresses, stop words)")
         }
         return result
     }

@@ -80,8 +80,16 @@ extension RecurrentCase {
         }
         try run.backend.recurrentForward(inference)
         try run.settle()
+        // What a model answers must not depend on whether it also learns.
+        try recordDifference(run, "y, inference - training", inference.y, pass.y, .packed(layout, width: state))
+        try recordDifference(run, "hT, inference - training", inference.hT, pass.hT, .grid("b", "unit", width: state))
 
         try run.backend.recurrentBackward(pass, into: makeGradients(run, pass, layout))
+    }
+
+    private func recordDifference(_ run: CaseRun, _ name: String, _ a: Tensor, _ b: Tensor, _ meaning: IndexMeaning) throws {
+        let differences = zip(try run.backend.readDoubles(a), try run.backend.readDoubles(b)).map { $0 - $1 }
+        run.record(name, differences, tolerance: Tolerance.exact, meaning)
     }
 
     private var tolerance: Double { Tolerance.recurrent }
