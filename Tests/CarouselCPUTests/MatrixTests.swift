@@ -55,7 +55,7 @@ import Testing
 
     @Test func wrongShapesAndDevicesAreErrors() throws {
         let backend = try CPUBackend(threads: 1)
-        let a = try backend.makeTensor(shape: [2, 3]), integers = try backend.makeTensor([1, 2], shape: [2])
+        let a = try backend.makeTensor(shape: [2, 3]), integers = try backend.makeTensor([1, 2] as [Int32], shape: [2])
         #expect(throws: CarouselError.self) { try backend.multiply(MatrixProduct(a, a, into: a)) }
         #expect(throws: CarouselError.self) { try backend.fill(integers, with: 1) }
         #expect(throws: CarouselError.self) { try backend.makeBuffer(count: .max / 2, type: .float32) }

@@ -78,7 +78,7 @@ import Darwin
 
     @Test(arguments: available) func dropoutFollowsTheCounterBasedGenerator(_ set: InstructionSet) throws {
         let backend = try CPUBackend(threads: 1, instructions: set)
-        let mask = DropoutMask(rate: 0.4, key: 77, rows: try backend.makeTensor([2, 0, 5], shape: [3]))
+        let mask = DropoutMask(rate: 0.4, key: 77, rows: try backend.makeTensor([2, 0, 5] as [Int32], shape: [3]))
         let x = try backend.makeTensor([Float](repeating: 1, count: 3 * 21), shape: [3, 21])
         try backend.dropout(x, into: x, mask: mask)
         var expected: [Float] = []
