@@ -10,12 +10,14 @@ public enum EncodedSequences: Sendable {
 
 /// A prepared data set on the host.
 public struct EncodedDataSet: Sendable {
+    /// One sequence per row.
     public let sequences: EncodedSequences
     /// One class number per row, or empty.
     public let labels: [Int32]
     /// Steps of each row.
     public let lengths: [Int]
 
+    /// Number of rows.
     public var count: Int { lengths.count }
 
     /// - Throws: `badData` when there are labels but not one for each row.

@@ -6,6 +6,7 @@ public struct LabelSet: Sendable, Equatable {
     public let names: [String]
     private let numbers: [String: Int32]
 
+    /// Number of classes.
     public var count: Int { names.count }
 
     /// The distinct labels of a training set.

@@ -1,6 +1,7 @@
 /// How text becomes tokens.
 public enum TokenizerKind: String, Codable, Sendable, CaseIterable {
-    /// `icu` when a third of the letters belong to scripts written without spaces, else `words`.
+    /// `icu` when a third of the letters belong to scripts written without spaces, `characters` when most texts are
+    /// a single word, else `words`.
     case auto
     /// Words, numbers and punctuation marks of scripts that put spaces between words.
     case words
@@ -31,8 +32,11 @@ public struct PreparationConfiguration: Codable, Sendable, Equatable {
     public var urls: Bool
     /// Full-width forms become ASCII (`ＡＢＣ！` → `ABC!`), typographic quotes become plain ones.
     public var fullWidth: Bool
+    /// Capital letters become small ones.
     public var lowercase: Bool
+    /// How text is cut into tokens.
     public var tokenizer: TokenizerKind
+    /// Frequent words to leave out.
     public var stopWords: StopWords
     /// Largest number of tokens, counting 0 = padding and 1 = unknown.
     public var vocabularySize: Int
@@ -40,8 +44,10 @@ public struct PreparationConfiguration: Codable, Sendable, Equatable {
     public var minimumCount: Int
     /// In tokens.
     public var maximumLength: Int
+    /// What remains of longer texts.
     public var truncation: Truncation
 
+    /// The defaults, except for what is given.
     public init(html: Bool = true, urls: Bool = true, fullWidth: Bool = true, lowercase: Bool = true,
                 tokenizer: TokenizerKind = .auto, stopWords: StopWords = .none, vocabularySize: Int = 20000,
                 minimumCount: Int = 1, maximumLength: Int = 400, truncation: Truncation = .head) {
@@ -63,6 +69,7 @@ public struct PreparationConfiguration: Codable, Sendable, Equatable {
         case minimumCount = "minimum_count", maximumLength = "maximum_length"
     }
 
+    /// Missing keys keep their defaults.
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         let standard = PreparationConfiguration()

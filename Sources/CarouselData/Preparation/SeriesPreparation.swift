@@ -2,13 +2,16 @@ import CarouselCore
 
 /// Standardises the channels of numeric sequences with figures from the training part; saved with the model.
 public struct SeriesPreparation: Codable, Sendable, Equatable {
-    /// F means and standard deviations; a channel that never changes has deviation 1.
+    /// F means.
     public var mean: [Float]
+    /// F standard deviations; a channel that never changes has 1.
     public var deviation: [Float]
+    /// F names, or empty.
     public var channels: [String]
     /// Steps beyond this number are cut at the end; 0 = keep all.
     public var maximumLength: Int
 
+    /// Figures as they were saved with a model.
     public init(mean: [Float], deviation: [Float], channels: [String] = [], maximumLength: Int = 0) {
         self.mean = mean
         self.deviation = deviation

@@ -7,11 +7,12 @@ struct TextCleaner {
     private let text: UnsafeBufferPointer<UInt8>
     private let configuration: PreparationConfiguration
 
-    /// The cleaned text replaces what was in `result`. No result begins with a space or holds two in a row.
+    /// The cleaned text replaces what was in `result`. It neither begins nor ends with a space and never has two in a row.
     static func clean(_ text: UnsafeBufferPointer<UInt8>, _ configuration: PreparationConfiguration, into result: inout [UInt8]) {
         result.removeAll(keepingCapacity: true)
         result.reserveCapacity(text.count + 16)
         TextCleaner(text: text, configuration: configuration).run(&result)
+        if result.last == 0x20 { result.removeLast() }
     }
 
     private func run(_ result: inout [UInt8]) {
@@ -92,8 +93,8 @@ struct TextCleaner {
         appendScalar(scalar, to: &result)
     }
 
-    /// The end of the tag or comment that begins at `start`, nil when that is just a `<`. What has neither a
-    /// name nor attributes is not a tag, so that `a < b` and `<3` survive.
+    /// The end of the tag or comment that begins at `start`, nil when that is just a `<`. A tag has an HTML name
+    /// or attributes, so that `a < b and c > d`, `<3` and `<unk>` survive.
     private func tagEnd(_ start: Int) -> Int? {
         var i = start + 1
         let limit = min(text.count, start + 512)
@@ -107,7 +108,9 @@ struct TextCleaner {
         }
         if i < limit, text[i] == UInt8(ascii: "/") || text[i] == UInt8(ascii: "!") { i += 1 }
         guard i < limit, (text[i] | 0x20) &- 0x61 < 26 else { return nil }
+        let name = i
         while i < limit, isAlphanumeric(text[i]) { i += 1 }
+        let isKnown = Self.tagNames.find(UnsafeBufferPointer(rebasing: text[name..<i])) != nil
         let hasSpace = i < limit && text[i] <= 0x20
         guard i < limit, hasSpace || text[i] == UInt8(ascii: ">") || text[i] == UInt8(ascii: "/") else { return nil }
         var hasEquals = false, hasWord = false
@@ -117,8 +120,24 @@ struct TextCleaner {
             hasWord = hasWord || text[i] > 0x20 && text[i] != UInt8(ascii: "/")
             i += 1
         }
-        return i < limit && (hasEquals || !hasWord) ? i + 1 : nil
+        return i < limit && (hasEquals || isKnown && !hasWord) ? i + 1 : nil
     }
+
+    /// Names of elements in reviews, mails and web pages, in either case.
+    private static let tagNames: TokenTable = {
+        var table = TokenTable()
+        let names = """
+            a abbr article aside audio b big blockquote body br button center cite code dd del details div dl dt em figure font \
+            footer form h1 h2 h3 h4 h5 h6 head header hr html i iframe img input ins label li link main mark meta nav object ol \
+            option p param pre q s script section select small source span strike strong style sub summary sup svg table tbody \
+            td textarea tfoot th thead title tr tt u ul var video wbr
+            """
+        for name in names.split(separator: " ") {
+            _ = table.insert(String(name))
+            _ = table.insert(name.uppercased())
+        }
+        return table
+    }()
 
     /// The end of the web address that begins at `start`, nil when none does. Punctuation at its end is not part of it.
     private func addressEnd(_ start: Int) -> Int? {

@@ -6,6 +6,7 @@ import Foundation
 public struct TextPreparation: Sendable {
     /// The tokenizer is resolved, never `auto`.
     public let configuration: PreparationConfiguration
+    /// The tokens the model knows.
     public let vocabulary: Vocabulary
     private let pipeline: TextPipeline
 

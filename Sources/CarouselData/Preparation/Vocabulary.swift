@@ -2,7 +2,9 @@ import CarouselCore
 
 /// The tokens a model knows; a token's number is its position. 0 is padding, 1 every unknown token.
 public struct Vocabulary: Sendable, Equatable {
+    /// Stands for no token; no text is encoded to it.
     public static let padding: Int32 = 0
+    /// Stands for every token that is not in the vocabulary.
     public static let unknown: Int32 = 1
     /// How the two reserved numbers are written in files.
     static let reserved = ["<padding>", "<unknown>"]
@@ -12,9 +14,13 @@ public struct Vocabulary: Sendable, Equatable {
     /// Keys are the tokens without the reserved ones: number = key + 2.
     private let table: TokenTable
 
+    /// Number of tokens, the two reserved ones included.
     public var count: Int { tokens.count }
 
-    public static func == (a: Vocabulary, b: Vocabulary) -> Bool { a.tokens == b.tokens }
+    /// The same tokens, byte for byte, in the same order.
+    public static func == (a: Vocabulary, b: Vocabulary) -> Bool {
+        a.count == b.count && zip(a.tokens, b.tokens).allSatisfy { $0.utf8.elementsEqual($1.utf8) }
+    }
 
     /// The most frequent tokens; equal counts are ordered by the tokens' UTF-8 bytes.
     /// - Parameters:

@@ -81,10 +81,14 @@ enum WordSegmenter {
 /// What `tokenizer: auto` means for given texts.
 enum TokenizerChoice {
     /// `icu` when at least a third of the letters of up to 2,000 texts, spread over the set, belong to Chinese,
-    /// Japanese or a South-East Asian script without spaces (`characters` where ICU does not work); else `words`.
+    /// Japanese or a South-East Asian script without spaces (`characters` where ICU does not work); `characters`
+    /// when more than half of them are a single word, such as names; else `words`.
     static func choose(for texts: [String]) -> TokenizerKind {
-        var letters = 0, unspaced = 0
+        var letters = 0, unspaced = 0, rows = 0, singleWords = 0
         for row in stride(from: 0, to: texts.count, by: max(1, texts.count / 2000)) {
+            let words = texts[row].utf8.split(maxSplits: 2) { $0 <= 0x20 }
+            rows += 1
+            if words.count == 1, words[0].allSatisfy({ $0 >= 0x80 || isAlphanumeric($0) || $0 == UInt8(ascii: "'") }) { singleWords += 1 }
             for scalar in texts[row].unicodeScalars.prefix(1000) {
                 switch scalar.value {
                 // Thai, Lao, Myanmar, Khmer.
@@ -102,7 +106,7 @@ enum TokenizerChoice {
                 }
             }
         }
-        guard unspaced * 3 >= letters, unspaced > 0 else { return .words }
+        guard unspaced * 3 >= letters, unspaced > 0 else { return singleWords * 2 > rows ? .characters : .words }
         return WordSegmenter.isWorking ? .icu : .characters
     }
 }

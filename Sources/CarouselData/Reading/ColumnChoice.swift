@@ -3,7 +3,7 @@ import CarouselCore
 /// Which columns (or keys) of a source hold the text and the label.
 struct ColumnChoice {
     static let usualTexts = ["text", "review", "content", "sentence", "comment", "tweet", "message", "title", "body",
-                             "question", "phrase", "document", "name", "reviews", "texts", "文本", "评论", "内容", "句子"]
+                             "question", "phrase", "document", "reviews", "texts", "文本", "评论", "内容", "句子"]
     static let usualLabels = ["label", "sentiment", "class", "category", "target", "emotion", "polarity", "labels",
                               "rating", "stars", "score", "intent", "language", "y", "标签", "类别", "情感"]
 

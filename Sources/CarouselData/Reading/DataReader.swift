@@ -13,7 +13,8 @@ public enum DataReader {
         let isFolder = status.st_mode & S_IFMT == S_IFDIR
         if isFolder || options.format == .folders {
             guard isFolder else {
-                throw CarouselError(.badData, "this is a file, and format folders needs a folder", at: path)
+                throw CarouselError(.badData, "this is a file, and format folders needs a folder", at: path,
+                                    hint: "give the folder that holds one folder per class, or leave format at auto")
             }
             return .text(try FolderReader.read(path, options: options))
         }
@@ -44,7 +45,8 @@ public enum DataReader {
         case .fasttext: return .text(try LineReader.fastText(input, options: options))
         case .lines: return .text(try LineReader.plain(input, options: options))
         case .auto: return try read(input, format: self.format(of: input.path, bytes: input.bytes, options), options: options)
-        case .folders: throw CarouselError(.badData, "format folders needs a folder", at: input.path)
+        case .folders: throw CarouselError(.badData, "format folders needs a folder", at: input.path,
+                                           hint: "give the folder that holds one folder per class, or leave format at auto")
         }
     }
 

@@ -2,12 +2,16 @@
 public struct DataOrigin: Codable, Sendable, Equatable {
     /// The path as given; `embedded/train` for the built-in sample.
     public var path: String
+    /// The form it was read as; never `auto`.
     public var format: DataFormat
+    /// The encoding on disk.
     public var encoding: TextEncoding
     /// What holds the text or the steps: a column or key name, or a column number; nil where the format fixes it.
     public var textColumn: String?
+    /// What holds the label; nil when there is none or the format fixes it.
     public var labelColumn: String?
 
+    /// A source that was read as described.
     public init(path: String, format: DataFormat, encoding: TextEncoding = .utf8, textColumn: String? = nil,
                 labelColumn: String? = nil) {
         self.path = path
@@ -30,7 +34,9 @@ extension DataOrigin: CustomStringConvertible {
 
 /// Texts and, unless they were not asked for, their labels.
 public struct TextDataSet: Sendable, Equatable {
+    /// For people: the path, or `embedded`.
     public var name: String
+    /// Raw, as in the source.
     public var texts: [String]
     /// One label per text, or empty when the source has none.
     public var labels: [String]
@@ -38,8 +44,10 @@ public struct TextDataSet: Sendable, Equatable {
     public var lines: [Int]
     /// One path per row when each row is a file of its own, else empty.
     public var files: [String]
+    /// How the source was understood.
     public var origin: DataOrigin
 
+    /// Rows from anywhere; `origin` defaults to plain lines called `name`.
     public init(name: String, texts: [String], labels: [String] = [], lines: [Int] = [], files: [String] = [],
                 origin: DataOrigin? = nil) {
         self.name = name
@@ -50,11 +58,13 @@ public struct TextDataSet: Sendable, Equatable {
         self.origin = origin ?? DataOrigin(path: name, format: .lines)
     }
 
+    /// Number of rows.
     public var count: Int { texts.count }
 }
 
 /// Sequences of numbers: one row of `width` channels per step.
 public struct SeriesDataSet: Sendable, Equatable {
+    /// For people: the path.
     public var name: String
     /// Each series is T × F values, row-major; T differs between series.
     public var series: [[Float]]
@@ -66,8 +76,10 @@ public struct SeriesDataSet: Sendable, Equatable {
     public var labels: [String]
     /// 1-based line of the source on which each series begins.
     public var lines: [Int]
+    /// How the source was understood.
     public var origin: DataOrigin
 
+    /// Series from anywhere; `origin` defaults to a table called `name`.
     public init(name: String, series: [[Float]], width: Int, channels: [String] = [], labels: [String] = [],
                 lines: [Int] = [], origin: DataOrigin? = nil) {
         self.name = name
@@ -79,6 +91,7 @@ public struct SeriesDataSet: Sendable, Equatable {
         self.origin = origin ?? DataOrigin(path: name, format: .csv)
     }
 
+    /// Number of series.
     public var count: Int { series.count }
 }
 
@@ -87,6 +100,7 @@ public enum DataSet: Sendable, Equatable {
     case text(TextDataSet)
     case series(SeriesDataSet)
 
+    /// For people.
     public var name: String {
         switch self {
         case .text(let data): data.name
@@ -94,6 +108,7 @@ public enum DataSet: Sendable, Equatable {
         }
     }
 
+    /// Number of rows or series.
     public var count: Int {
         switch self {
         case .text(let data): data.count
@@ -109,6 +124,7 @@ public enum DataSet: Sendable, Equatable {
         }
     }
 
+    /// How the source was understood.
     public var origin: DataOrigin {
         switch self {
         case .text(let data): data.origin

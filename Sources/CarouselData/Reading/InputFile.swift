@@ -50,17 +50,17 @@ struct InputFile: Sendable {
         var bytes = [UInt8]()
         var capacity = max(expected + 1, 1 << 16)
         while true {
-            let start = bytes.count
+            var result = 0
             let more = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-                count = max(0, read(descriptor, buffer.baseAddress, buffer.count))
+                result = read(descriptor, buffer.baseAddress, buffer.count)
+                count = max(0, result)
             }
-            // A negative result and the end of the file both give no bytes; errno tells them apart.
-            if more.isEmpty {
-                if errno == EINTR { errno = 0; continue }
-                guard errno == 0 else { throw unreadable(path, errno) }
-                return bytes
+            if result < 0 {
+                if errno == EINTR { continue }
+                throw unreadable(path, errno)
             }
-            if start == 0 { bytes = more } else { bytes += more }
+            if result == 0 { return bytes }
+            if bytes.isEmpty { bytes = more } else { bytes += more }
             capacity = max(1 << 16, expected - bytes.count + 1)
         }
     }

@@ -4,7 +4,9 @@ import CarouselCore
 public final class PredictionInput {
     /// One text, its label when the source has one, and where it stands.
     public struct Row: Sendable, Equatable {
+        /// The raw text.
         public var text: String
+        /// Nil when the source has no labels.
         public var label: String?
         /// `file:line`, or the path of a file of its own.
         public var location: String

@@ -35,6 +35,7 @@ public enum HeaderRule: String, Codable, Sendable, CaseIterable {
 
 /// How to read a data file. The defaults understand the usual files; every key may be missing when decoded.
 public struct ReadOptions: Codable, Sendable, Equatable {
+    /// The form of the file.
     public var format: DataFormat
     /// Column or key of the text: a name, or a number counted from 1; nil = the first usual name found
     /// (`text`, `review`, `content`, …).
@@ -46,13 +47,16 @@ public struct ReadOptions: Codable, Sendable, Equatable {
     public var labelPrefix: String
     /// False to read files without labels (a label column that is there is read all the same).
     public var requiresLabels: Bool
+    /// What a table or JSON file holds.
     public var kind: DataKind
+    /// Whether a table begins with column names.
     public var header: HeaderRule
     /// Column that tells which series a row belongs to.
     public var seriesColumn: String
     /// Column that orders the rows of a series; without it the order of the lines counts.
     public var timeColumn: String
 
+    /// The defaults, except for what is given.
     public init(format: DataFormat = .auto, textColumn: String? = nil, labelColumn: String? = nil,
                 labelPrefix: String = "__label__", requiresLabels: Bool = true, kind: DataKind = .auto,
                 header: HeaderRule = .auto, seriesColumn: String = "series_id", timeColumn: String = "t") {
@@ -73,6 +77,7 @@ public struct ReadOptions: Codable, Sendable, Equatable {
         case requiresLabels = "requires_labels", seriesColumn = "series_column", timeColumn = "time_column"
     }
 
+    /// Missing keys keep their defaults.
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         let standard = ReadOptions()
@@ -85,5 +90,19 @@ public struct ReadOptions: Codable, Sendable, Equatable {
         header = try values.decodeIfPresent(HeaderRule.self, forKey: .header) ?? standard.header
         seriesColumn = try values.decodeIfPresent(String.self, forKey: .seriesColumn) ?? standard.seriesColumn
         timeColumn = try values.decodeIfPresent(String.self, forKey: .timeColumn) ?? standard.timeColumn
+    }
+
+    /// Writes every key, nil as null, so that a saved configuration shows all there is to set.
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(format, forKey: .format)
+        try values.encode(textColumn, forKey: .textColumn)
+        try values.encode(labelColumn, forKey: .labelColumn)
+        try values.encode(labelPrefix, forKey: .labelPrefix)
+        try values.encode(requiresLabels, forKey: .requiresLabels)
+        try values.encode(kind, forKey: .kind)
+        try values.encode(header, forKey: .header)
+        try values.encode(seriesColumn, forKey: .seriesColumn)
+        try values.encode(timeColumn, forKey: .timeColumn)
     }
 }

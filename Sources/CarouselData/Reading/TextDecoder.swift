@@ -17,12 +17,25 @@ enum TextDecoder {
             return (raw.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(raw.dropFirst(3)) : raw, .utf8)
         }
         // A few broken bytes among many good sequences are damaged UTF-8, not another encoding.
-        if check.goodSequences < 10 * check.brokenBytes, let bytes = convert(raw, from: "GB18030") {
+        if check.goodSequences < 10 * check.brokenBytes, looksChinese(raw), let bytes = convert(raw, from: "GB18030") {
             return (bytes, .gb18030)
         }
         throw CarouselError(.badData, "byte 0x\(String(raw[broken], radix: 16, uppercase: true)) is not UTF-8 (and the file is not GB18030)",
                             at: "\(path):\(InputFile.line(of: broken, in: raw))",
                             hint: "save the file as UTF-8, for example with iconv -f ENCODING -t UTF-8")
+    }
+
+    /// Whether bytes that are valid GB18030 are so by more than chance: most of its common characters have two high
+    /// bytes, while the accents and quotes of Western encodings stand before ASCII letters.
+    private static func looksChinese(_ raw: [UInt8]) -> Bool {
+        var pairs = 0, others = 0
+        var i = 0
+        while i + 1 < raw.count {
+            guard raw[i] >= 0x81 else { i += 1; continue }
+            if raw[i + 1] >= 0xA1 { pairs += 1 } else { others += 1 }
+            i += 2
+        }
+        return pairs >= others
     }
 
     /// The bytes in UTF-8, nil when they are not valid in `encoding` or the C library does not know it.

@@ -1,0 +1,72 @@
+// The functions that exist once per instruction set, and what the drivers share.
+#pragma once
+#include "CVector.h"
+#include "Pool.h"
+#include <stddef.h>
+
+/// Scratch areas of one recurrent call; all inside the caller's scratch memory.
+typedef struct {
+    /// Recurrent weights in panels, and the second matrix of a projected LSTM or a GRU with reset before.
+    float *first, *second;
+    /// [G][H padded to vectors]: b_ih + b_hh; then one row b_hh of u_n (GRU with resetAfter).
+    float *bias;
+    /// max(H, R) zeros, stands for an absent initial state.
+    float *zeros;
+    /// One area of `workStride` floats per worker.
+    float *work;
+    long workStride, block;
+} cvRecurrentAreas;
+
+typedef struct {
+    const char *name;
+    /// Floats in a vector; vectors in a panel of a packed matrix; rows of a product's register tile for it.
+    int width, panel;
+
+    // A packed matrix [K, N]: panels of up to `panel` vectors of columns, each panel K rows one after the other.
+    void (*packPanel)(const cvProduct *, long panel, float *packed);
+    void (*productBlock)(const cvProduct *, const float *packed, long row, long rows, long panel, long panels,
+                         float *areaA);
+    void (*columnSums)(long rows, long columns, const float *x, long ld, float *sums);
+    void (*add)(long n, const float *x, float *y);
+
+    void (*scaledCopy)(long n, float scale, const float *x, float *y, bool accumulate);
+    void (*multiply)(long n, const float *a, const float *b, float *c, bool accumulate);
+    void (*activate)(int activation, long n, const float *x, float *y);
+    void (*activateBackward)(int activation, long n, const float *y, const float *dy, float *dx);
+    void (*dropout)(long n, uint64_t element, uint32_t key, uint32_t threshold, float scale, const float *x, float *y);
+
+    void (*maximum)(long n, const float *x, float *y, int32_t *argmax, int32_t row);
+    void (*softmax)(long n, const float *logits, float *maximum, float *sum);
+    void (*softmaxGradient)(long n, const float *logits, float maximum, float scaleP, float offset, float *dLogits);
+
+    float (*sumOfSquares)(long n, const float *x);
+    void (*clip)(long n, float limit, float *x);
+    void (*sgd)(const cvSGD *, long n, float *w, const float *g, float *velocity);
+    void (*adam)(const cvAdam *, long n, float *w, const float *g, float *m, float *v);
+    void (*rmsprop)(const cvRMSprop *, long n, float *w, const float *g, float *v, float *momentum);
+    void (*average)(long n, float decay, float complement, const float *w, float *average);
+
+    // Gates of 16-unit groups side by side: one register tile holds all gates of its units.
+    void (*packGates)(long hidden, long state, int gates, long group, const float *w, float *packed);
+    void (*recurrentForward)(const cvRecurrent *, const cvRecurrentAreas *, long row, float *work);
+    void (*recurrentBackward)(const cvRecurrent *, const cvRecurrentAreas *, long row, float *work);
+} cvKernels;
+
+extern const cvKernels cvKernelsPlain;
+#if defined(__x86_64__)
+extern const cvKernels cvKernelsAVX2, cvKernelsAVX512;
+#endif
+
+struct cvContext {
+    cvPool *pool;
+    const cvKernels *kernels;
+    void *blas;
+    void (*sgemm)(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
+                  int ldb, float beta, float *c, int ldc);
+    char description[128];
+};
+
+static inline long cvMin(long a, long b) { return a < b ? a : b; }
+static inline long cvMax(long a, long b) { return a > b ? a : b; }
+static inline long cvPieces(long n, long size) { return (n + size - 1) / size; }
+static inline long cvRound(long n, long size) { return cvPieces(n, size) * size; }

@@ -1,0 +1,179 @@
+// r, z = σ(a + u); reset after: n = f(a_n + r ⊙ u_n), before: n = f(a_n + W_hn (r ⊙ h(t−1)) + b_hn);
+// h = z ⊙ h(t−1) + (1 − z) ⊙ n.
+
+typedef struct {
+    const float *a, *bias, *h0;
+    /// Kept in training, else NULL.
+    float *gates, *candidate;
+    float *h;
+    long H, Hp;
+} GRURow;
+
+SMALL void gruUnitsAfter(GRURow x, const V *u, long i, long w, int f, int sigma) {
+    V r = activated(sigma, loadN(x.a + i, w) + load(x.bias + i) + u[0]);
+    V z = activated(sigma, loadN(x.a + x.H + i, w) + load(x.bias + x.Hp + i) + u[1]);
+    V un = u[2] + load(x.bias + 3 * x.Hp + i);
+    V n = activated(f, fma_(r, un, loadN(x.a + 2 * x.H + i, w) + load(x.bias + 2 * x.Hp + i)));
+    storeN(x.h + i, fma_(z, loadN(x.h0 + i, w) - n, n), w);
+    if (x.gates) {
+        storeN(x.gates + i, r, w);
+        storeN(x.gates + x.H + i, z, w);
+        storeN(x.gates + 2 * x.H + i, n, w);
+        storeN(x.candidate + i, un, w);
+    }
+}
+
+static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, long row) {
+    long H = p->hidden, Hp = (H + WIDTH - 1) / WIDTH * WIDTH;
+    bool usual = p->activation == cvTanh && p->recurrentActivation == cvSigmoid;
+    V u[6 * 3];
+    for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
+        long n = p->offsets[t] + row;
+        Rows h = before(p, s, row, t, p->y, p->h0, H);
+        keepPrevious(p, n, m, h);
+        for (long i = 0; i < H; i += WIDTH) {
+            const float *panel = s->first + i * 3 * H;
+            long w = H - i < WIDTH ? H - i : WIDTH;
+            for (long r0 = 0, k; r0 < m; r0 += k) {
+                k = nextTile(m - r0, 3);
+                tiles[k - 1][2](h.ld ? H : 0, h.base + r0 * h.ld, h.ld, panel, u);
+                for (long r = r0; r < r0 + k; r++) {
+                    GRURow x = {projectionRow(p, n + r, 3 * H), s->bias, h.base + r * h.ld,
+                                p->gates ? p->gates + (n + r) * 3 * H : NULL,
+                                p->gates ? p->candidate + (n + r) * H : NULL, p->y + (n + r) * H, H, Hp};
+                    const V *ur = u + (r - r0) * 3;
+                    if (usual && w == WIDTH) gruUnitsAfter(x, ur, i, WIDTH, cvTanh, cvSigmoid);
+                    else if (usual) gruUnitsAfter(x, ur, i, w, cvTanh, cvSigmoid);
+                    else gruUnitsAfter(x, ur, i, w, p->activation, p->recurrentActivation);
+                }
+            }
+        }
+        keepFinal(p, s, row, t, NULL);
+    }
+}
+
+static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
+    long H = p->hidden, Hp = (H + WIDTH - 1) / WIDTH * WIDTH;
+    int f = p->activation, sigma = p->recurrentActivation;
+    float *zArea = work, *resetArea = work + s->block * H;
+    V u[6 * 2];
+    for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
+        long n = p->offsets[t] + row;
+        Rows h = before(p, s, row, t, p->y, p->h0, H);
+        keepPrevious(p, n, m, h);
+        float *reset = p->gates ? p->candidate + n * H : resetArea;
+        for (long i = 0; i < H; i += WIDTH) {
+            const float *panel = s->first + i * 2 * H;
+            long w = H - i < WIDTH ? H - i : WIDTH;
+            for (long r0 = 0, k; r0 < m; r0 += k) {
+                k = nextTile(m - r0, 2);
+                tiles[k - 1][1](h.ld ? H : 0, h.base + r0 * h.ld, h.ld, panel, u);
+                for (long q = r0; q < r0 + k; q++) {
+                    const float *a = projectionRow(p, n + q, 3 * H);
+                    V r = activated(sigma, loadN(a + i, w) + load(s->bias + i) + u[(q - r0) * 2]);
+                    V z = activated(sigma, loadN(a + H + i, w) + load(s->bias + Hp + i) + u[(q - r0) * 2 + 1]);
+                    storeN(reset + q * H + i, r * loadN(h.base + q * h.ld + i, w), w);
+                    if (p->gates) {
+                        storeN(p->gates + (n + q) * 3 * H + i, r, w);
+                        storeN(p->gates + (n + q) * 3 * H + H + i, z, w);
+                    } else {
+                        storeN(zArea + q * H + i, z, w);
+                    }
+                }
+            }
+        }
+        stepProduct(m, h.ld ? H : 0, reset, H, s->second, H, p->y + n * H, H, false);
+        for (long q = 0; q < m; q++) {
+            const float *a = projectionRow(p, n + q, 3 * H) + 2 * H;
+            const float *zRow = p->gates ? p->gates + (n + q) * 3 * H + H : zArea + q * H;
+            const float *h0 = h.base + q * h.ld;
+            float *y = p->y + (n + q) * H;
+            float *kept = p->gates ? p->gates + (n + q) * 3 * H + 2 * H : NULL;
+            FOR_VECTORS(H, {
+                V c = activated(f, loadN(a + i, w) + load(s->bias + 2 * Hp + i) + loadN(y + i, w));
+                if (kept) storeN(kept + i, c, w);
+                storeN(y + i, fma_(loadN(zRow + i, w), loadN(h0 + i, w) - c, c), w);
+            });
+        }
+        keepFinal(p, s, row, t, NULL);
+    }
+}
+
+static void gruForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
+    keepFinal(p, s, row, -1, NULL);
+    if (p->resetAfter) gruForwardAfter(p, s, row); else gruForwardBefore(p, s, row, work);
+}
+
+/// Reset after: gates become the gradients of a, `candidate` that of u_n, `dU` [rows, 3H] those of u for the
+/// product; dh keeps the part that passes by the gates.
+SMALL void gruGradientsAfter(long H, float *gates, float *candidate, const float *h0, const float *dy, float *dh,
+                             float *dU, int f, int sigma) {
+    FOR_VECTORS(H, {
+        V r = loadN(gates + i, w);
+        V z = loadN(gates + H + i, w);
+        V n = loadN(gates + 2 * H + i, w);
+        V d = loadN(dh + i, w) + optional(dy, i, w);
+        V dn = d * (splat(1.0f) - z) * derivative(f, n);
+        V dz = d * (loadN(h0 + i, w) - n) * derivative(sigma, z);
+        V dr = dn * loadN(candidate + i, w) * derivative(sigma, r);
+        V dun = dn * r;
+        storeN(gates + i, dr, w);
+        storeN(gates + H + i, dz, w);
+        storeN(gates + 2 * H + i, dn, w);
+        storeN(candidate + i, dun, w);
+        storeN(dU + i, dr, w);
+        storeN(dU + H + i, dz, w);
+        storeN(dU + 2 * H + i, dun, w);
+        storeN(dh + i, d * z, w);
+    });
+}
+
+static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
+    long H = p->hidden, G = 3 * H;
+    int f = p->activation, sigma = p->recurrentActivation;
+    bool usual = f == cvTanh && sigma == cvSigmoid;
+    float *dh = work, *dU = dh + s->block * H, *dReset = dU;
+    for (long t = p->steps - 1; t >= 0; t--) {
+        long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
+        if (m == 0) continue;
+        startGradients(p, s, row, t, dh, NULL);
+        float *gates = p->gates + n * G;
+        const float *h0 = p->previousH + n * H;
+        if (p->resetAfter) {
+            for (long q = 0; q < m; q++) {
+                const float *dy = rowOf(p->dy, n + q, H);
+                float *candidate = p->candidate + (n + q) * H;
+                if (usual) gruGradientsAfter(H, gates + q * G, candidate, h0 + q * H, dy, dh + q * H, dU + q * G, cvTanh, cvSigmoid);
+                else gruGradientsAfter(H, gates + q * G, candidate, h0 + q * H, dy, dh + q * H, dU + q * G, f, sigma);
+            }
+            if (t > 0 || p->dh0) stepProduct(m, G, dU, G, s->first, H, dh, H, true);
+            continue;
+        }
+        for (long q = 0; q < m; q++) {
+            const float *dy = rowOf(p->dy, n + q, H);
+            float *gate = gates + q * G;
+            float *d = dh + q * H;
+            FOR_VECTORS(H, {
+                V z = loadN(gate + H + i, w);
+                V c = loadN(gate + 2 * H + i, w);
+                V total = loadN(d + i, w) + optional(dy, i, w);
+                storeN(gate + 2 * H + i, total * (splat(1.0f) - z) * derivative(f, c), w);
+                storeN(gate + H + i, total * (loadN(h0 + q * H + i, w) - c) * derivative(sigma, z), w);
+                storeN(d + i, total * z, w);
+            });
+        }
+        stepProduct(m, H, gates + 2 * H, G, s->second, H, dReset, H, false);
+        for (long q = 0; q < m; q++) {
+            float *gate = gates + q * G;
+            float *d = dh + q * H;
+            FOR_VECTORS(H, {
+                V r = loadN(gate + i, w);
+                V dr = loadN(dReset + q * H + i, w);
+                storeN(d + i, fma_(dr, r, loadN(d + i, w)), w);
+                storeN(gate + i, dr * loadN(h0 + q * H + i, w) * derivative(sigma, r), w);
+            });
+        }
+        if (t > 0 || p->dh0) stepProduct(m, 2 * H, gates, G, s->first, H, dh, H, true);
+    }
+    keepInitialGradients(p, s, row, dh, NULL);
+}

@@ -1,0 +1,75 @@
+// What the time loops of the three cells share: where the rows of a step lie, and the ends of sequences.
+//
+// A worker takes `block` rows of the batch through all steps by itself. The batch is sorted longest first, so
+// the rows of the block that run at step t are its first stepRows(t).
+
+typedef struct {
+    const float *base;
+    /// 0 where all rows share one (an absent initial state).
+    long ld;
+} Rows;
+
+SMALL long stepRows(const cvRecurrent *p, const cvRecurrentAreas *s, long row, long t) {
+    long rows = t < p->steps ? p->active[t] - row : 0;
+    return rows < 0 ? 0 : rows > s->block ? s->block : rows;
+}
+
+SMALL long blockRows(const cvRecurrent *p, const cvRecurrentAreas *s, long row) {
+    return p->batch - row < s->block ? p->batch - row : s->block;
+}
+
+/// The rows a step starts from: those of `sequence` [N, width] one step earlier, or the initial state.
+SMALL Rows before(const cvRecurrent *p, const cvRecurrentAreas *s, long row, long t, const float *sequence,
+                  const float *initial, long width) {
+    if (t > 0) return (Rows){sequence + (p->offsets[t - 1] + row) * width, width};
+    if (initial) return (Rows){initial + row * width, width};
+    return (Rows){s->zeros, 0};
+}
+
+SMALL void copyRow(float *to, const float *from, long width) {
+    if (from) memcpy(to, from, sizeof(float) * (size_t)width); else memset(to, 0, sizeof(float) * (size_t)width);
+}
+
+SMALL const float *rowOf(const float *base, long row, long width) { return base ? base + row * width : NULL; }
+
+static void keepPrevious(const cvRecurrent *p, long n, long m, Rows h) {
+    if (!p->previousH) return;
+    for (long i = 0; i < m; i++) copyRow(p->previousH + (n + i) * p->state, h.base + i * h.ld, p->state);
+}
+
+/// Copies final states of the rows that end with step t; t = −1 stands for rows of length 0.
+static void keepFinal(const cvRecurrent *p, const cvRecurrentAreas *s, long row, long t, const float *c) {
+    long m = t < 0 ? blockRows(p, s, row) : stepRows(p, s, row, t);
+    for (long i = stepRows(p, s, row, t + 1); i < m; i++) {
+        const float *h = t < 0 ? rowOf(p->h0, row + i, p->state) : p->y + (p->offsets[t] + row + i) * p->state;
+        copyRow(p->hT + (row + i) * p->state, h, p->state);
+        if (p->kind != cvLSTM) continue;
+        copyRow(p->cT + (row + i) * p->hidden, t < 0 ? rowOf(p->c0, row + i, p->hidden) : c + i * p->hidden, p->hidden);
+    }
+}
+
+/// Sets the running gradients of rows whose last step is t.
+static void startGradients(const cvRecurrent *p, const cvRecurrentAreas *s, long row, long t, float *dh, float *dc) {
+    long m = stepRows(p, s, row, t);
+    for (long i = stepRows(p, s, row, t + 1); i < m; i++) {
+        copyRow(dh + i * p->state, rowOf(p->dhT, row + i, p->state), p->state);
+        if (dc) copyRow(dc + i * p->hidden, rowOf(p->dcT, row + i, p->hidden), p->hidden);
+    }
+}
+
+/// Hands out the gradients of the initial states; rows of length 0 pass theirs through.
+static void keepInitialGradients(const cvRecurrent *p, const cvRecurrentAreas *s, long row, const float *dh,
+                                 const float *dc) {
+    long m = stepRows(p, s, row, 0), all = blockRows(p, s, row);
+    for (long i = 0; i < all; i++) {
+        if (p->dh0) copyRow(p->dh0 + (row + i) * p->state, i < m ? dh + i * p->state : rowOf(p->dhT, row + i, p->state), p->state);
+        if (p->dc0) copyRow(p->dc0 + (row + i) * p->hidden, i < m ? dc + i * p->hidden : rowOf(p->dcT, row + i, p->hidden), p->hidden);
+    }
+}
+
+/// W_ih x of packed row n.
+SMALL const float *projectionRow(const cvRecurrent *p, long n, long width) {
+    return p->projection + (p->positions ? p->positions[n] : n) * width;
+}
+
+SMALL V optional(const float *row, long i, long w) { return row ? loadN(row + i, w) : splat(0.0f); }

@@ -1,0 +1,134 @@
+// Vectors of WIDTH floats with loads and stores of the first n, and the transcendental functions.
+// Included once per instruction set inside a target region; everything is static.
+//
+// Products and sums are never contracted except where fma() is written, so that the OpenCL kernels, which
+// follow the same recipe, compute the same bits.
+
+#define SMALL static inline __attribute__((always_inline, unused))
+
+typedef float V __attribute__((ext_vector_type(WIDTH)));
+typedef int32_t VI __attribute__((ext_vector_type(WIDTH)));
+typedef float VLoose __attribute__((ext_vector_type(WIDTH), aligned(4), may_alias));
+typedef int32_t VILoose __attribute__((ext_vector_type(WIDTH), aligned(4), may_alias));
+
+SMALL V splat(float x) { return (V)(x); }
+SMALL V load(const float *p) { return *(const VLoose *)p; }
+SMALL void store(float *p, V v) { *(VLoose *)p = v; }
+
+#if defined(CV_AVX512)
+SMALL V loadN(const float *p, long n) {
+    return n >= WIDTH ? load(p) : (V)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+SMALL void storeN(float *p, V v, long n) {
+    if (n >= WIDTH) store(p, v); else _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+#elif defined(CV_AVX2)
+SMALL __m256i firstLanes(long n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+SMALL V loadN(const float *p, long n) {
+    return n >= WIDTH ? load(p) : (V)_mm256_maskload_ps(p, firstLanes(n));
+}
+SMALL void storeN(float *p, V v, long n) {
+    if (n >= WIDTH) store(p, v); else _mm256_maskstore_ps(p, firstLanes(n), (__m256)v);
+}
+#else
+SMALL V loadN(const float *p, long n) {
+    if (n >= WIDTH) return load(p);
+    V v = 0;
+    for (long i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+SMALL void storeN(float *p, V v, long n) {
+    if (n >= WIDTH) { store(p, v); return; }
+    for (long i = 0; i < n; i++) p[i] = v[i];
+}
+#endif
+
+#if defined(CV_AVX512) || defined(CV_AVX2) || defined(__aarch64__)
+SMALL V fma_(V a, V b, V c) { return __builtin_elementwise_fma(a, b, c); }
+#else
+// Without the instruction fma() is a slow library call per element: round twice instead.
+SMALL V fma_(V a, V b, V c) { return a * b + c; }
+#endif
+
+SMALL V bitsToFloat(VI i) { return (V)i; }
+SMALL VI floatToBits(V x) { return (VI)x; }
+SMALL V minimum_(V a, V b) { return b < a ? b : a; }
+SMALL V maximum_(V a, V b) { return b > a ? b : a; }
+SMALL V absolute(V x) { return bitsToFloat(floatToBits(x) & (VI)(0x7FFFFFFF)); }
+
+/// e^x after Cephes' expf (Moshier 1992); inputs are clamped to finite, normal results, NaN stays NaN.
+SMALL V exp_(V x) {
+    x = maximum_(x, splat(-87.33f));
+    x = minimum_(x, splat(88.37f));
+    // Adding 1.5 · 2^23 rounds to the nearest integer, ties to even.
+    V n = (x * splat(1.44269504088896341f) + splat(12582912.0f)) - splat(12582912.0f);
+    V r = fma_(-n, splat(0.693359375f), x);
+    r = fma_(-n, splat(-2.12194440e-4f), r);
+    V p = splat(1.9875691500e-4f);
+    p = fma_(p, r, splat(1.3981999507e-3f));
+    p = fma_(p, r, splat(8.3334519073e-3f));
+    p = fma_(p, r, splat(4.1665795894e-2f));
+    p = fma_(p, r, splat(1.6666665459e-1f));
+    p = fma_(p, r, splat(5.0000001201e-1f));
+    V y = fma_(p, r * r, r) + splat(1.0f);
+    // The integer is in the low bits of the shifted sum; converting it anew would be undefined for NaN.
+    VI power = floatToBits(n + splat(12582912.0f)) << 23;
+    return y * bitsToFloat(power + floatToBits(splat(1.0f)));
+}
+
+SMALL V sigmoid_(V x) { return splat(1.0f) / (splat(1.0f) + exp_(-x)); }
+
+/// tanh after Cephes' tanhf: a polynomial near zero, else from e^2|x|.
+SMALL V tanh_(V x) {
+    V z = x * x;
+    V p = splat(-5.70498872745e-3f);
+    p = fma_(p, z, splat(2.06390887954e-2f));
+    p = fma_(p, z, splat(-5.37397155531e-2f));
+    p = fma_(p, z, splat(1.33314422036e-1f));
+    p = fma_(p, z, splat(-3.33332819422e-1f));
+    V small = fma_(x * z, p, x);
+    V size = absolute(x);
+    V large = splat(1.0f) - splat(2.0f) / (exp_(size + size) + splat(1.0f));
+    VI sign = floatToBits(x) & (VI)(INT32_MIN);
+    large = bitsToFloat(floatToBits(large) | sign);
+    return size < splat(0.625f) ? small : large;
+}
+
+SMALL V activated(int activation, V x) {
+    switch (activation) {
+    case cvTanh: return tanh_(x);
+    case cvSigmoid: return sigmoid_(x);
+    case cvReLU: return maximum_(x, splat(0.0f));
+    case cvHardSigmoid:
+        return minimum_(maximum_(x + splat(3.0f), splat(0.0f)), splat(6.0f)) * splat(1.0f / 6.0f);
+    default: return x;
+    }
+}
+
+/// The derivative where the result is y.
+SMALL V derivative(int activation, V y) {
+    switch (activation) {
+    case cvTanh: return splat(1.0f) - y * y;
+    case cvSigmoid: return y * (splat(1.0f) - y);
+    case cvReLU: return y > splat(0.0f) ? splat(1.0f) : splat(0.0f);
+    case cvHardSigmoid: return (y > splat(0.0f) & y < splat(1.0f)) ? splat(1.0f / 6.0f) : splat(0.0f);
+    default: return splat(1.0f);
+    }
+}
+
+SMALL float sumOfLanes(V v) {
+    float lanes[WIDTH];
+    store(lanes, v);
+    for (int half = WIDTH / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    }
+    return lanes[0];
+}
+
+/// Runs BODY for the vectors of n elements at `i`, each with `w` valid lanes; `w` is a constant except in the last.
+#define FOR_VECTORS(n, BODY) do { \
+    long i = 0; \
+    for (; i + WIDTH <= (n); i += WIDTH) { enum { w = WIDTH }; BODY } \
+    if (i < (n)) { long w = (n) - i; BODY } } while (0)

@@ -1,0 +1,137 @@
+#include "Kernels.h"
+#include <string.h>
+
+// A call first packs the recurrent weights for its direction (once, by all workers), then workers take
+// blocks of batch rows through all steps. Workers meet only at the end of the call, never per step.
+
+typedef struct {
+    const cvKernels *kernels;
+    const cvRecurrent *pass;
+    cvRecurrentAreas areas;
+    cvProduct first, second;
+    /// Panels of the first and second packed matrix; `gates` > 0: the first is packed by unit groups.
+    long firstPanels, secondPanels;
+    int gates;
+} Job;
+
+static int gateCount(int kind) { return kind == cvLSTM ? 4 : kind == cvGRU ? 3 : 1; }
+
+long cvRecurrentBlock(const cvContext *context, int kind, long hidden, long state, long batch) {
+    (void)context;
+    // Weights beyond a second-level cache are read from the third once per block and step: larger blocks
+    // share each reading among more rows.
+    bool large = gateCount(kind) * hidden * state * (long)sizeof(float) > 768 * 1024;
+    if (batch <= 8) return cvMax(1, cvPieces(batch, 2));
+    if (batch <= 16) return 8;
+    return large && batch >= 48 ? 32 : 16;
+}
+
+static long areaSize(const cvRecurrent *p, long block) { return cvRound(block * (p->state + 6 * p->hidden), 16) + 16; }
+
+static Job plan(const cvContext *context, const cvRecurrent *p, bool backward, float *scratch) {
+    const cvKernels *kernels = context->kernels;
+    long H = p->hidden, R = p->state, width = kernels->width, columns = width * kernels->panel;
+    Job job = {.kernels = kernels, .pass = p};
+    cvProduct none = {0};
+    job.first = job.second = none;
+    bool resetBefore = p->kind == cvGRU && !p->resetAfter;
+    long rows = gateCount(p->kind) * H;
+    if (!backward) {
+        // u = h W^T: [R, G·H].
+        job.gates = p->kind == cvRNN ? 0 : resetBefore ? 2 : gateCount(p->kind);
+        job.first = (cvProduct){.n = H, .k = R, .b = p->wHH, .ldb = R, .transposeB = true};
+        if (resetBefore) job.second = (cvProduct){.n = H, .k = H, .b = p->wHH + 2 * H * H, .ldb = H, .transposeB = true};
+        if (p->wHR) job.second = (cvProduct){.n = R, .k = H, .b = p->wHR, .ldb = H, .transposeB = true};
+    } else {
+        // dh = du W: [G·H, R].
+        job.first = (cvProduct){.n = R, .k = resetBefore ? 2 * H : rows, .b = p->wHH, .ldb = R};
+        if (resetBefore) job.second = (cvProduct){.n = H, .k = H, .b = p->wHH + 2 * H * H, .ldb = H};
+        if (p->wHR) job.second = (cvProduct){.n = H, .k = R, .b = p->wHR, .ldb = H};
+    }
+    job.firstPanels = job.gates > 0 ? cvPieces(H, width) : cvPieces(job.first.n, columns);
+    job.secondPanels = job.second.b ? cvPieces(job.second.n, columns) : 0;
+
+    long firstSize = cvRound(job.first.n, width) * job.first.k * cvMax(1, job.gates);
+    long secondSize = job.second.b ? cvRound(job.second.n, width) * job.second.k : 0;
+    cvRecurrentAreas *areas = &job.areas;
+    areas->block = cvRecurrentBlock(context, p->kind, H, R, p->batch);
+    areas->workStride = areaSize(p, areas->block);
+    areas->first = scratch;
+    areas->second = areas->first + cvRound(firstSize, 16);
+    areas->bias = areas->second + cvRound(secondSize, 16);
+    areas->zeros = areas->bias + cvRound((gateCount(p->kind) + 1) * cvRound(H, width), 16);
+    areas->work = areas->zeros + cvRound(cvMax(H, R), 16);
+    return job;
+}
+
+long cvRecurrentScratch(const cvContext *context, const cvRecurrent *p) {
+    long most = 0;
+    for (int backward = 0; backward < 2; backward++) {
+        // Offsets from a null base would be undefined; any array's address does.
+        float origin[1];
+        Job job = plan(context, p, backward, origin);
+        long size = (long)(((char *)job.areas.work - (char *)origin) / (long)sizeof(float))
+            + job.areas.workStride * cvPoolThreads(context->pool);
+        most = cvMax(most, size);
+    }
+    return most;
+}
+
+static void packPiece(const void *argument, long piece, int worker) {
+    (void)worker;
+    const Job *job = argument;
+    if (piece >= job->firstPanels) {
+        job->kernels->packPanel(&job->second, piece - job->firstPanels, job->areas.second);
+    } else if (job->gates > 0) {
+        job->kernels->packGates(job->pass->hidden, job->pass->state, job->gates, piece, job->pass->wHH, job->areas.first);
+    } else {
+        job->kernels->packPanel(&job->first, piece, job->areas.first);
+    }
+}
+
+static void prepare(cvContext *context, const Job *job) {
+    const cvRecurrent *p = job->pass;
+    long H = p->hidden, Hp = cvRound(H, job->kernels->width);
+    int gates = gateCount(p->kind);
+    bool apart = p->kind == cvGRU && p->resetAfter;
+    float *bias = job->areas.bias;
+    memset(bias, 0, sizeof(float) * (size_t)((gates + 1) * Hp));
+    for (int g = 0; g < gates; g++) {
+        for (long i = 0; i < H; i++) {
+            if (p->bIH) bias[g * Hp + i] = p->bIH[g * H + i];
+            if (!p->bHH) continue;
+            if (apart && g == 2) bias[3 * Hp + i] = p->bHH[g * H + i];
+            else bias[g * Hp + i] += p->bHH[g * H + i];
+        }
+    }
+    memset(job->areas.zeros, 0, sizeof(float) * (size_t)cvMax(H, p->state));
+    cvPoolRun(context->pool, job->firstPanels + job->secondPanels, gates * H * p->state >= 65536, packPiece, job);
+}
+
+static void forwardPiece(const void *argument, long piece, int worker) {
+    const Job *job = argument;
+    job->kernels->recurrentForward(job->pass, &job->areas, piece * job->areas.block,
+                                   job->areas.work + worker * job->areas.workStride);
+}
+
+static void backwardPiece(const void *argument, long piece, int worker) {
+    const Job *job = argument;
+    job->kernels->recurrentBackward(job->pass, &job->areas, piece * job->areas.block,
+                                    job->areas.work + worker * job->areas.workStride);
+}
+
+static bool parallel(const cvRecurrent *p) {
+    return p->steps > 0 && gateCount(p->kind) * p->hidden * p->state * p->offsets[p->steps] >= 200000;
+}
+
+void cvRecurrentForward(cvContext *context, const cvRecurrent *p, float *scratch) {
+    Job job = plan(context, p, false, scratch);
+    prepare(context, &job);
+    cvPoolRun(context->pool, cvPieces(p->batch, job.areas.block), parallel(p), forwardPiece, &job);
+}
+
+void cvRecurrentBackward(cvContext *context, const cvRecurrent *p, float *scratch) {
+    Job job = plan(context, p, true, scratch);
+    prepare(context, &job);
+    cvPoolRun(context->pool, cvPieces(p->batch, job.areas.block), parallel(p), backwardPiece, &job);
+}

@@ -1,0 +1,116 @@
+import ArgumentParser
+import Carousel
+import CarouselReference
+import Foundation
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Check that a device computes what it should.",
+        discussion: """
+            Runs every operation on the device and on a plain implementation in double precision and compares them; with \
+            --golden also cases recorded from PyTorch and Keras. One line per case; exit code 3 when one fails.
+
+              carousel check
+              carousel check --device opencl:0 --level quick
+              carousel check --device all --golden golden/
+            """)
+
+    enum Target: ExpressibleByArgument {
+        case all
+        case one(DeviceSelector)
+
+        init?(argument: String) {
+            if argument == "all" { self = .all; return }
+            guard let selector = DeviceSelector(argument: argument) else { return nil }
+            self = .one(selector)
+        }
+
+        var defaultValueDescription: String { "all" }
+    }
+
+    enum Level: String, ExpressibleByArgument, CaseIterable { case quick, full }
+
+    /// One line of the result.
+    struct Line: Encodable {
+        var device: String
+        var name: String
+        var passed: Bool
+        var worst: String
+        var error: Double
+        var tolerance: Double
+        var seconds: Double
+        var message: String?
+    }
+
+    @Option(help: ArgumentHelp("What to check: all, cpu, opencl, opencl:N or reference. all is the CPU, every OpenCL device and, with --golden, the reference.", valueName: "device"))
+    var device = Target.all
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Recorded cases: .safetensors files or folders of them.", valueName: "path"))
+    var golden: [String] = []
+    @Option(help: "How much of the suite: quick or full.")
+    var level = Level.full
+    @OptionGroup var printing: OutputOptions
+
+    func run() throws {
+        printing.apply()
+        let files = try golden.flatMap { try GoldenCheck.files(at: $0) }
+        var lines: [Line] = []
+        for selector in try selectors() {
+            let backend = try Device.open(selector)
+            Console.message("device: \(backend.info.selector), \(backend.info.name)")
+            if backend.info.kind != .reference {
+                let level: Conformance.Level = level == .quick ? .quick : .full
+                _ = Conformance.run(on: backend, level: level) { result in
+                    lines.append(Line(device: selector, name: result.name, passed: result.passed, worst: result.worstTensor,
+                                      error: result.maximumRelativeError, tolerance: result.tolerance, seconds: result.seconds,
+                                      message: result.message))
+                    show(lines[lines.count - 1])
+                }
+            }
+            for file in files {
+                lines.append(try golden(file, on: backend, selector))
+                show(lines[lines.count - 1])
+            }
+        }
+        let failures = lines.filter { !$0.passed }.count
+        if printing.json { try Console.print(json: lines) }
+        try Console.flush()
+        let devices = Set(lines.map(\.device)).sorted().joined(separator: ", ")
+        Console.message("\(lines.count - failures) of \(lines.count) cases passed on \(devices)")
+        guard failures == 0 else {
+            throw CarouselError(.checkFailed, "\(failures) of \(lines.count) cases failed")
+        }
+    }
+
+    private func selectors() throws -> [String] {
+        switch device {
+        case .one(let selector): [selector.text]
+        case .all: try Device.available().devices.map(\.selector) + (golden.isEmpty ? [] : ["reference"])
+        }
+    }
+
+    /// A device that cannot run a case has failed it; a file that is not a case is bad input.
+    private func golden(_ file: String, on backend: any Backend, _ selector: String) throws -> Line {
+        do {
+            let result = try GoldenCheck.run(path: file, on: backend)
+            return Line(device: selector, name: "golden \(result.name)", passed: result.passed, worst: result.worst, error: result.error,
+                        tolerance: result.tolerance, seconds: result.seconds, message: nil)
+        } catch let error as CarouselError where error.status != .badData && error.status != .missingInput {
+            return Line(device: selector, name: "golden \(file)", passed: false, worst: "", error: .infinity, tolerance: 0, seconds: 0,
+                        message: "\(error)")
+        }
+    }
+
+    private func show(_ line: Line) {
+        guard !printing.json else { return }
+        var text = "\(line.passed ? "ok  " : "FAIL")  \(line.device)  \(line.name)  \(line.worst)  error \(Self.scientific(line.error)) of \(Self.scientific(line.tolerance))"
+        if let message = line.message { text += "\n      \(message)" }
+        // Each line as it comes; a reader that has left is noticed at the end.
+        try? Console.print(text)
+        try? Console.flush()
+    }
+
+    private static func scientific(_ value: Double) -> String {
+        value == 0 ? "0" : value.isFinite ? String(format: "%.1e", value) : "\(value)"
+    }
+}

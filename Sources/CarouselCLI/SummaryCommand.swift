@@ -1,0 +1,76 @@
+import ArgumentParser
+import Carousel
+
+struct SummaryCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "summary",
+        abstract: "Show a model's layers, shapes, parameters, memory and the plan each layer runs with.",
+        discussion: """
+            In shapes T is the number of steps and B the rows of a batch. Memory is what one step of training needs at \
+            most, with every row as long as --steps. The plan is the way the device computes a layer.
+
+              carousel summary runs/reviews
+              carousel summary --preset stacked-lstm --device opencl
+              carousel summary --preset bilstm --yaml > mine.yaml
+
+            PRESETS
+            \(ConfigurationOptions.presetList)
+            """)
+
+    @Argument(help: ArgumentHelp("The run folder of a training.", valueName: "run"))
+    var runFolder: String?
+    @OptionGroup var source: ConfigurationOptions
+    @OptionGroup var target: DeviceOptions
+    @Option(help: "Rows per batch; the configuration's if not given.")
+    var batchSize: Int?
+    @Option(help: "Steps per row; the configuration's maximum_length if not given.")
+    var steps: Int?
+    @Option(help: "Classes, for a preset.")
+    var classes = 2
+    @Option(help: "Numbers per step, for a model of numeric sequences.")
+    var width = 1
+    @Flag(help: "Print the whole configuration as YAML instead.")
+    var yaml = false
+    @OptionGroup var printing: OutputOptions
+
+    func validate() throws {
+        let hasSource = source.preset != nil || source.file != nil
+        if runFolder != nil && hasSource { throw ValidationError("give a run folder or --preset or --config, not both") }
+        if runFolder == nil && !hasSource { throw ValidationError("give a run folder, --preset NAME or --config FILE") }
+        if runFolder != nil && !source.settings.isEmpty { throw ValidationError("--set changes a preset or a file, not a finished run") }
+        for (name, value, least) in [("--batch-size", batchSize, 1), ("--steps", steps, 1), ("--classes", classes, 2), ("--width", width, 1)] {
+            if let value, value < least { throw ValidationError("\(name) must be at least \(least), not \(value)") }
+        }
+    }
+
+    func run() throws {
+        printing.apply()
+        if yaml {
+            let configuration = try runFolder.map { try RunConfiguration.load(file: RunFolder.open($0).path(of: .configuration)) } ?? source.resolve()
+            try Console.print(configuration.yaml().split(separator: "\n").map(String.init))
+            return
+        }
+        let backend = try target.device.open()
+        let (configuration, model) = try model(on: backend)
+        let optimizer = try Optimizer(configuration.training.optimizer, clipping: configuration.training.clipping, store: model.store)
+        let summary = model.summary(batch: batchSize ?? configuration.training.batchSize,
+                                    steps: steps ?? configuration.preparation.maximumLength, moments: optimizer.moments.count)
+        if printing.json {
+            try Console.print(json: summary)
+        } else {
+            try Console.print(SummaryTable.lines(summary))
+        }
+    }
+
+    private func model(on backend: any Backend) throws -> (RunConfiguration, SequenceClassifier) {
+        if let runFolder {
+            let classifier = try Classifier.load(runFolder, on: backend)
+            return (classifier.configuration, classifier.model)
+        }
+        let configuration = try source.resolve()
+        var input = ModelInput.features(width: width)
+        if case .embedding? = configuration.model.layers.first { input = .tokens(vocabulary: configuration.preparation.vocabularySize) }
+        return (configuration, try SequenceClassifier(configuration.model, input: input, classes: classes,
+                                                      seed: configuration.training.seed, on: backend))
+    }
+}

@@ -1,0 +1,150 @@
+import ArgumentParser
+import Carousel
+import Glibc
+
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Train a classifier from a labelled file.",
+        discussion: """
+            DATA is a TSV, CSV, JSON-lines or fastText file, or a folder with one folder per class. A table needs a \
+            column of texts and a column of labels; usual names are found, others are named with --text-column and \
+            --label-column. Without DATA the English sentences inside the program are used.
+
+              carousel train --output runs/first
+              carousel train reviews.tsv --output runs/reviews --test held-out.tsv
+              carousel train reviews.csv --output runs/zh --text-column 评论 --label-column 2
+              carousel train vowels.jsonl --output runs/vowels --preset relu-lstm --epochs 30
+              carousel train reviews.tsv --output runs/wide --set model.layers.1.lstm.units=256
+
+            PRESETS
+            \(ConfigurationOptions.presetList)
+
+            A value is taken from the preset, then from the file of --config, then from --set, then from options of \
+            its own such as --epochs; the last one wins. `carousel summary --preset NAME --yaml` prints every key.
+
+            The run folder then holds the best model (model.safetensors) and the last one, the configuration, the \
+            vocabulary, the labels and one line of metrics per epoch. Ctrl-C ends after the current step and saves; \
+            a second Ctrl-C ends at once.
+            """)
+
+    @Argument(help: ArgumentHelp("Labelled data; nothing = the data inside the program.", valueName: "data"))
+    var data: String?
+    @Option(name: .shortAndLong, help: ArgumentHelp("The run folder to make.", valueName: "run"))
+    var output: String
+    @Option(help: ArgumentHelp("Labelled data that decides which epoch is the best.", valueName: "file"))
+    var validation: String?
+    @Option(help: ArgumentHelp("Share of DATA kept aside for that, where no --validation is given; 0 = none.", valueName: "share"))
+    var validationSplit: Double?
+    @Option(help: ArgumentHelp("Labelled data for a report at the end.", valueName: "file"))
+    var test: String?
+    @OptionGroup var source: ConfigurationOptions
+    @OptionGroup var target: DeviceOptions
+    @Option(help: "Passes over the training part.")
+    var epochs: Int?
+    @Option(help: "Rows per step.")
+    var batchSize: Int?
+    @Option(help: "Step size of the optimizer.")
+    var learningRate: Double?
+    @Option(help: "Decides the initial weights, the order of the rows, dropout and the validation part.")
+    var seed: UInt64?
+    @OptionGroup var columns: ColumnOptions
+    @Option(help: "How text becomes tokens: auto, words, characters or icu.")
+    var tokenizer: TokenizerKind?
+    @Flag(help: "Replace the run in a folder that is not empty; files of other origin stay.")
+    var force = false
+    @OptionGroup var printing: OutputOptions
+
+    func validate() throws {
+        if validation != nil && validationSplit != nil { throw ValidationError("give --validation or --validation-split, not both") }
+        if let validationSplit, !(0..<1).contains(validationSplit) {
+            throw ValidationError("--validation-split must be at least 0 and below 1, not \(validationSplit)")
+        }
+        if let epochs, epochs < 1 { throw ValidationError("--epochs must be at least 1, not \(epochs)") }
+        if let batchSize, batchSize < 1 { throw ValidationError("--batch-size must be at least 1, not \(batchSize)") }
+        if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
+            throw ValidationError("--learning-rate must be greater than 0, not \(learningRate)")
+        }
+    }
+
+    func run() throws {
+        printing.apply()
+        let configuration = try source.resolve(adding: settings())
+        try RunFolder.check(output, force: force)
+        let backend = try target.device.open()
+        let data = try readData(configuration)
+        let folder = try RunFolder.create(output, force: force)
+        let result: TrainingResult
+        Interruption.install()
+        do {
+            let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: folder)
+            var progress = TrainingProgress()
+            result = try trainer.run(observe: { progress.show($0) }, shouldStop: { Interruption.signal != 0 })
+        } catch {
+            rmdir(folder.path) // Only an empty folder goes: a run that never began leaves nothing behind.
+            if folder.contains(.model) { Console.message("the last good model is in \(folder.path)") }
+            throw error
+        }
+        try report(result, in: folder)
+        if result.interrupted {
+            try Console.flush()
+            Glibc.exit(128 + Interruption.signal)
+        }
+    }
+
+    /// The options that stand for keys of the configuration.
+    private func settings() -> [RunConfiguration.Setting] {
+        func setting(_ key: String, _ option: String, _ value: (some CustomStringConvertible)?) -> RunConfiguration.Setting? {
+            value.map { .init(key: key, value: "\($0)", source: "\(option) \($0)") }
+        }
+        // A name stays text even where it looks like something else in YAML.
+        func quoted(_ text: String?) -> String? { text.map { "'" + $0.replacing("'", with: "''") + "'" } }
+        return [
+            setting("training.epochs", "--epochs", epochs),
+            setting("training.batch_size", "--batch-size", batchSize),
+            setting("training.learning_rate", "--learning-rate", learningRate),
+            setting("training.seed", "--seed", seed),
+            setting("training.validation_split", "--validation-split", validationSplit),
+            setting("preparation.tokenizer", "--tokenizer", tokenizer?.rawValue),
+            setting("data.text_column", "--text-column", quoted(columns.textColumn)),
+            setting("data.label_column", "--label-column", quoted(columns.labelColumn)),
+        ].compactMap { $0 }
+    }
+
+    /// Reads all parts and checks that they fit each other, before anything is written.
+    private func readData(_ configuration: RunConfiguration) throws -> TrainingData {
+        var options = configuration.data
+        options.requiresLabels = true
+        let train = try data.map { try DataReader.read($0, options: options) } ?? .text(try EmbeddedData.train())
+        var parts = TrainingData(train: train)
+        parts.validation = try validation.map { try DataReader.read($0, options: options) }
+        if let test {
+            parts.test = try DataReader.read(test, options: options)
+        } else if data == nil {
+            parts.test = .text(try EmbeddedData.test())
+        }
+        let labels = try LabelSet(training: train)
+        for part in [parts.validation, parts.test].compactMap({ $0 }) { _ = try labels.encode(part) }
+        if case .text = train { try configuration.validate(hasTokens: true) } else { try configuration.validate(hasTokens: false) }
+        return parts
+    }
+
+    private func report(_ result: TrainingResult, in folder: RunFolder) throws {
+        if printing.json {
+            try Console.print(json: result)
+        } else {
+            for (name, report) in [("validation", result.validation), ("test", result.test)] {
+                guard let report else { continue }
+                try Console.print("\(name) part, epoch \(result.bestEpoch)")
+                try Console.print(report.lines().map { $0.isEmpty ? "" : "  " + $0 })
+                try Console.print()
+            }
+        }
+        try Console.flush()
+        Console.message("\(Format.duration(result.seconds)) for \(result.epochs.count) epochs; the model is in \(folder.path)")
+        guard !result.interrupted else { return }
+        Console.message("next:")
+        Console.message("  carousel evaluate \(folder.path) FILE")
+        Console.message("  carousel predict \(folder.path) \(data == nil ? "\"I would watch it again\"" : "--input FILE")")
+    }
+}

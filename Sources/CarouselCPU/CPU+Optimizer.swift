@@ -1,0 +1,82 @@
+import CVector
+import CarouselCore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Factors that do not depend on the element are computed in Double and rounded once.
+extension CPUBackend {
+    public func squaredNorm(of x: Tensor, into sum: Tensor, accumulate: Bool) throws {
+        try Requirements.check(sum.count == 1, "squared norm", ["x": x, "sum": sum])
+        let result = try floats(sum)
+        let partial = try scratch(.kernel, count: cvSquaredNormScratch(x.count))
+        let norm = try cvSquaredNorm(context, x.count, floats(x), partial)
+        result.pointee = accumulate ? result.pointee + norm : norm
+    }
+
+    public func clipByNorm(_ x: Tensor, squaredNorm: Tensor, maximum: Double, variant: OptimizerVariant) throws {
+        try Requirements.check(squaredNorm.count == 1, "clip by norm", ["x": x, "squaredNorm": squaredNorm])
+        let norm = try Double(floats(squaredNorm).pointee).squareRoot()
+        // Not min(): a norm that is not a number must reach the weights and be noticed there.
+        let factor: Double
+        switch variant {
+        case .pytorch:
+            let ratio = maximum / (norm + 1e-6)
+            factor = ratio > 1 ? 1 : ratio
+        case .keras:
+            factor = norm > maximum ? maximum / norm : 1
+        }
+        if factor != 1 { try cvScale(context, x.count, Float(factor), floats(x)) }
+    }
+
+    public func clipByValue(_ x: Tensor, limit: Double) throws {
+        try cvClip(context, x.count, Float(limit), floats(x))
+    }
+
+    public func sgd(_ step: SGDStep, weights: Tensor, gradients: Tensor, velocity: Tensor?) throws {
+        try Requirements.check(
+            weights.count == gradients.count && (velocity == nil || velocity!.count == weights.count)
+                && (step.momentum == 0 || velocity != nil),
+            "SGD", ["weights": weights, "gradients": gradients, "velocity": velocity])
+        var values = cvSGD(rate: Float(step.learningRate), momentum: Float(step.momentum),
+                           weightDecay: Float(step.weightDecay), nesterov: step.nesterov, keras: step.variant == .keras,
+                           first: step.step == 1)
+        try cvSGDStep(context, &values, weights.count, floats(weights), floats(gradients),
+                      step.momentum == 0 ? nil : floats(velocity))
+    }
+
+    public func adam(_ step: AdamStep, weights: Tensor, gradients: Tensor, m: Tensor, v: Tensor) throws {
+        try Requirements.check(weights.count == gradients.count && weights.count == m.count && weights.count == v.count,
+                               "Adam", ["weights": weights, "gradients": gradients, "m": m, "v": v])
+        let correction1 = 1 - pow(step.beta1, Double(step.step))
+        let correction2 = (1 - pow(step.beta2, Double(step.step))).squareRoot()
+        let rate: Double, rootScale: Double
+        switch step.variant {
+        case .pytorch: (rate, rootScale) = (step.learningRate / correction1, 1 / correction2)
+        case .keras: (rate, rootScale) = (step.learningRate * correction2 / correction1, 1)
+        }
+        var values = cvAdam(rate: Float(rate), beta1: Float(step.beta1), oneMinusBeta1: Float(1 - step.beta1),
+                            beta2: Float(step.beta2), oneMinusBeta2: Float(1 - step.beta2), epsilon: Float(step.epsilon),
+                            decay: Float(step.learningRate * step.weightDecay), rootScale: Float(rootScale))
+        try cvAdamStep(context, &values, weights.count, floats(weights), floats(gradients), floats(m), floats(v))
+    }
+
+    public func rmsprop(_ step: RMSpropStep, weights: Tensor, gradients: Tensor, v: Tensor, momentum: Tensor?) throws {
+        try Requirements.check(
+            weights.count == gradients.count && weights.count == v.count
+                && (momentum == nil || momentum!.count == weights.count) && (step.momentum == 0 || momentum != nil),
+            "RMSprop", ["weights": weights, "gradients": gradients, "v": v, "momentum": momentum])
+        var values = cvRMSprop(rate: Float(step.learningRate), rho: Float(step.rho), oneMinusRho: Float(1 - step.rho),
+                               momentum: Float(step.momentum), epsilon: Float(step.epsilon), keras: step.variant == .keras)
+        try cvRMSpropStep(context, &values, weights.count, floats(weights), floats(gradients), floats(v),
+                          step.momentum == 0 ? nil : floats(momentum))
+    }
+
+    public func average(_ weights: Tensor, into average: Tensor, decay: Double) throws {
+        try Requirements.check(weights.count == average.count, "average", ["weights": weights, "average": average])
+        try cvAverage(context, weights.count, Float(decay), Float(1 - decay), floats(weights), floats(average))
+    }
+}

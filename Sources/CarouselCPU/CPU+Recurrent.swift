@@ -1,0 +1,171 @@
+import CVector
+import CarouselCore
+
+/// The recurrent layers: products over all rows here, the time loops in C.
+///
+/// Forward is one product for the input of all rows (all distinct rows, if indexed) and one time loop in
+/// which a worker owns a block of sequences for all steps. Backward is a time loop of the same kind, which
+/// turns the kept gates into their gradients, and then one product per weight matrix.
+extension CPUBackend {
+    public func recurrentForward(_ pass: RecurrentPass) throws {
+        try Requirements.forward(pass)
+        let width = pass.cell.gateCount * pass.hiddenWidth
+        let input = pass.input.values
+        // In training a dense projection is computed in place of the gates it becomes.
+        let projection: UnsafeMutablePointer<Float>
+        if case .dense = pass.input, let gates = pass.activations?.gates {
+            projection = try floats(gates)
+        } else {
+            projection = try scratch(.projection, count: input.shape[0] * width)
+        }
+        try multiply(cvProduct(
+            m: input.shape[0], n: width, k: input.shape[1], a: floats(input), lda: input.shape[1], transposeA: false,
+            b: floats(pass.weights.wIH), ldb: input.shape[1], transposeB: true, bias: nil, c: projection, ldc: width,
+            accumulate: false))
+        try withTimeLoop(pass, nil) { loop, scratch in
+            loop.projection = UnsafePointer(projection)
+            cvRecurrentForward(context, &loop, scratch)
+        }
+    }
+
+    public func recurrentBackward(_ pass: RecurrentPass, into gradients: RecurrentGradients) throws {
+        try Requirements.backward(pass, gradients)
+        try withTimeLoop(pass, gradients) { loop, scratch in cvRecurrentBackward(context, &loop, scratch) }
+        guard let activations = pass.activations else { return }
+        try recurrentWeightGradients(pass, activations, gradients.weights)
+        switch pass.cell.kind {
+        case .rnn: try rnnWeightGradients(pass, activations, gradients.weights)
+        case .lstm: try lstmWeightGradients(pass, activations, gradients.weights)
+        case .gru: try gruWeightGradients(pass, activations, gradients.weights)
+        }
+        try inputGradients(pass, activations, gradients)
+    }
+
+    public func recurrentPlan(cell: RecurrentCell, input: Int, hidden: Int, state: Int, batch: Int) -> String {
+        let block = cvRecurrentBlock(context, cell.kind.code, hidden, state, batch)
+        let blocks = block > 0 ? (batch + block - 1) / block : 0
+        let bytes = cell.gateCount * hidden * state * 4
+        let size = bytes < 1 << 20 ? "\((bytes + 1023) / 1024) KiB" : "\((bytes + (1 << 19)) >> 20) MiB"
+        var plan = "rows: \(blocks) block\(blocks == 1 ? "" : "s") of \(min(block, batch)) sequences on "
+            + "\(min(blocks, threads)) of \(threads) threads for all steps, "
+            + "\(size) of recurrent weights packed once per call, \(instructions.name) with fused gates"
+        if cell.kind == .gru && !cell.resetAfter { plan += ", two recurrent products per step (reset before)" }
+        if state != hidden { plan += ", projected state" }
+        return plan
+    }
+
+    // MARK: Parts of the calls
+
+    /// Describes the time loop of `pass` to C and lends it scratch memory.
+    private func withTimeLoop(_ pass: RecurrentPass, _ gradients: RecurrentGradients?,
+                              _ body: (inout cvRecurrent, UnsafeMutablePointer<Float>) -> Void) throws {
+        let layout = pass.layout.layout
+        try layout.lengths.withUnsafeBufferPointer { lengths in
+            try layout.activeRows.withUnsafeBufferPointer { active in
+                try layout.offsets.withUnsafeBufferPointer { offsets in
+                    var loop = cvRecurrent()
+                    loop.kind = pass.cell.kind.code
+                    loop.activation = pass.cell.activation.code
+                    loop.recurrentActivation = pass.cell.recurrentActivation.code
+                    loop.resetAfter = pass.cell.resetAfter
+                    loop.batch = layout.batchSize
+                    loop.steps = layout.steps
+                    loop.hidden = pass.hiddenWidth
+                    loop.state = pass.weights.stateWidth
+                    loop.lengths = lengths.baseAddress
+                    loop.active = active.baseAddress
+                    loop.offsets = offsets.baseAddress
+                    try setOperands(of: &loop, pass)
+                    if let gradients { try setGradients(of: &loop, pass, gradients) }
+                    let scratch = try scratch(.kernel, count: cvRecurrentScratch(context, &loop))
+                    body(&loop, scratch)
+                }
+            }
+        }
+    }
+
+    private func setOperands(of loop: inout cvRecurrent, _ pass: RecurrentPass) throws {
+        loop.wHH = try UnsafePointer(floats(pass.weights.wHH))
+        loop.wHR = try UnsafePointer(floats(pass.weights.wHR))
+        loop.bIH = try UnsafePointer(floats(pass.weights.bIH))
+        loop.bHH = try UnsafePointer(floats(pass.weights.bHH))
+        loop.h0 = try UnsafePointer(floats(pass.h0))
+        loop.c0 = try UnsafePointer(floats(pass.c0))
+        loop.y = try floats(pass.y)
+        loop.hT = try floats(pass.hT)
+        loop.cT = try floats(pass.cT)
+        if case .indexed(_, let index) = pass.input { loop.positions = try UnsafePointer(integers(index.positions)) }
+        guard let activations = pass.activations else { return }
+        loop.gates = try floats(activations.gates)
+        loop.previousH = try floats(activations.previousH)
+        loop.c = pass.cell.kind == .lstm ? try floats(activations.c) : nil
+        loop.candidate = pass.cell.kind == .gru ? try floats(activations.candidate) : nil
+        loop.projected = pass.weights.wHR != nil ? try floats(activations.hidden) : nil
+    }
+
+    private func setGradients(of loop: inout cvRecurrent, _ pass: RecurrentPass, _ gradients: RecurrentGradients) throws {
+        loop.dy = try UnsafePointer(floats(gradients.dy))
+        loop.dhT = try UnsafePointer(floats(gradients.dhT))
+        loop.dcT = try UnsafePointer(floats(gradients.dcT))
+        loop.dh0 = try floats(gradients.dh0)
+        loop.dc0 = pass.cell.kind == .lstm ? try floats(gradients.dc0) : nil
+        if pass.weights.wHR != nil {
+            loop.dhAll = try scratch(.state, count: pass.layout.layout.rows * pass.weights.stateWidth)
+        }
+    }
+
+    /// dW (+=) of columns `columns` of the row gradients d against the rows x: d^T · x.
+    func addWeightGradient(_ d: UnsafePointer<Float>, pitch: Int, columns: Int, rows: Int, _ x: UnsafePointer<Float>,
+                           width: Int, into target: UnsafeMutablePointer<Float>) throws {
+        try multiply(cvProduct(m: columns, n: width, k: rows, a: d, lda: pitch, transposeA: true, b: x, ldb: width,
+                               transposeB: false, bias: nil, c: target, ldc: width, accumulate: true))
+    }
+
+    /// Gradient of b_ih, the same for all cells: the column sums of the gates' gradients.
+    private func recurrentWeightGradients(_ pass: RecurrentPass, _ activations: RecurrentActivations,
+                                          _ weights: RecurrentWeights) throws {
+        guard let bIH = weights.bIH else { return }
+        try columnSums(of: activations.gates, into: bIH, accumulate: true)
+    }
+
+    /// Gradients of W_ih and of the input; indexed rows first collect the sums over their references.
+    private func inputGradients(_ pass: RecurrentPass, _ activations: RecurrentActivations,
+                                _ gradients: RecurrentGradients) throws {
+        let width = pass.cell.gateCount * pass.hiddenWidth
+        let input = pass.input.values
+        var d = try floats(activations.gates)
+        if case .indexed(_, let index) = pass.input {
+            let sums = try scratch(.segments, count: index.distinctCount * width)
+            try segmentSums(d, width: width, index: index, into: sums)
+            d = sums
+        }
+        try addWeightGradient(d, pitch: width, columns: width, rows: input.shape[0], floats(input), width: input.shape[1],
+                              into: floats(gradients.weights.wIH))
+        guard let dInput = gradients.dInput else { return }
+        try multiply(cvProduct(
+            m: input.shape[0], n: input.shape[1], k: width, a: d, lda: width, transposeA: false,
+            b: floats(pass.weights.wIH), ldb: input.shape[1], transposeB: false, bias: nil, c: floats(dInput),
+            ldc: input.shape[1], accumulate: false))
+    }
+}
+
+extension RecurrentInput {
+    /// The rows that are projected: [N, I] or [U, I].
+    var values: Tensor {
+        switch self {
+        case .dense(let x): x
+        case .indexed(let rows, _): rows
+        }
+    }
+}
+
+extension RecurrentCell.Kind {
+    /// The number the C loops know it by.
+    var code: Int32 {
+        switch self {
+        case .rnn: Int32(cvRNN)
+        case .lstm: Int32(cvLSTM)
+        case .gru: Int32(cvGRU)
+        }
+    }
+}

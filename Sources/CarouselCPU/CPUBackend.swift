@@ -1,0 +1,214 @@
+import CVector
+import CarouselCore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// The vector instructions the hot loops use; one program contains all of them.
+public enum InstructionSet: Int32, Sendable, CaseIterable {
+    case plain = 0, avx2 = 1, avx512 = 2
+
+    /// The best one this processor has.
+    public static var best: InstructionSet { InstructionSet(rawValue: cvBestInstructionSet()) ?? .plain }
+
+    /// True if this processor can run it.
+    public var isAvailable: Bool { rawValue <= Self.best.rawValue }
+
+    /// A name for people.
+    public var name: String {
+        switch self {
+        case .plain: "plain vectors"
+        case .avx2: "AVX2"
+        case .avx512: "AVX-512"
+        }
+    }
+}
+
+/// Carousel's operations on the CPU in float32.
+///
+/// Every call is finished when it returns. Inside a call, worker threads share pieces of work that are
+/// cut by shape alone, so results are the same bits for any number of threads. Denormal numbers count
+/// as zero while a call runs.
+public final class CPUBackend: Backend {
+    let context: OpaquePointer
+    let meter = MemoryMeter()
+    let instructions: InstructionSet
+    private var scratch: [ScratchArea: CPUBuffer] = [:]
+
+    /// - Parameters:
+    ///   - threads: threads that compute, the caller's included; nil = the cores this process may use.
+    ///   - useBLAS: large matrix products go to OpenBLAS if the system has it (opened at run time).
+    ///   - instructions: nil = the best this processor has.
+    /// - Throws: `badConfiguration` for a number of threads below 1, `deviceUnavailable` for instructions the
+    ///   processor lacks, `outOfMemory`.
+    public init(threads: Int? = nil, useBLAS: Bool = true, instructions: InstructionSet? = nil) throws {
+        let threads = threads ?? Int(cvUsableCores())
+        guard (1...1024).contains(threads) else {
+            throw CarouselError(.badConfiguration, "cannot compute with \(threads) threads", hint: "1 to 1024 threads")
+        }
+        self.instructions = instructions ?? .best
+        guard self.instructions.isAvailable else {
+            throw CarouselError(.deviceUnavailable, "this processor has no \(self.instructions.name) instructions")
+        }
+        guard let context = cvContextCreate(Int32(threads), self.instructions.rawValue) else {
+            throw CarouselError(.outOfMemory, "cannot start \(threads) worker threads", hint: "fewer threads")
+        }
+        self.context = context
+        if useBLAS { _ = cvContextUseBLAS(context) }
+    }
+
+    deinit { cvContextDestroy(context) }
+
+    public var scalarType: ElementType { .float32 }
+
+    public var info: DeviceInfo {
+        let processor = Self.processor()
+        var details = ["vector instructions: \(instructions.name)"]
+        if let blas = cvContextBLASDescription(context) {
+            details.append("BLAS: " + String(cString: blas))
+        } else {
+            details.append("BLAS: none, own matrix product")
+        }
+        return DeviceInfo(kind: .cpu, selector: "cpu", name: processor.name, vendor: processor.vendor,
+                          computeUnits: threads, memory: Self.physicalMemory, details: details)
+    }
+
+    /// Threads that compute, the caller's included.
+    public var threads: Int { Int(cvContextThreads(context)) }
+
+    /// Bytes in live buffers and in the scratch memory kept for reuse.
+    public var allocatedBytes: Int { meter.bytes }
+
+    /// A 64-byte aligned buffer with undefined contents; throws `outOfMemory` naming the bytes.
+    public func makeBuffer(count: Int, type: ElementType) throws -> any DeviceBuffer {
+        guard type != .float64 else { throw CarouselError(.internalError, "the CPU computes in float32, not in float64") }
+        return try CPUBuffer(count: count, type: type, meter: meter)
+    }
+
+    /// Throws `internalError` when the byte counts differ or the tensor is another device's.
+    public func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) throws {
+        let target = try storage(of: tensor, transferring: bytes.count)
+        if let source = bytes.baseAddress { memcpy(target, source, bytes.count) }
+    }
+
+    /// Throws `internalError` when the byte counts differ or the tensor is another device's.
+    public func read(_ tensor: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws {
+        let source = try storage(of: tensor, transferring: bytes.count)
+        if let target = bytes.baseAddress { memcpy(target, source, bytes.count) }
+    }
+
+    /// Nothing is ever queued.
+    public func finish() throws {}
+
+    private func storage(of tensor: Tensor, transferring count: Int) throws -> UnsafeMutableRawPointer {
+        guard let buffer = tensor.buffer as? CPUBuffer else { throw Self.foreign(tensor) }
+        guard count == tensor.count * tensor.type.byteCount else {
+            throw CarouselError(.internalError, "cannot transfer \(count) bytes and a tensor \(tensor.shape) of "
+                + tensor.type.rawValue)
+        }
+        return buffer.base + tensor.offset * tensor.type.byteCount
+    }
+
+    static func foreign(_ tensor: Tensor) -> CarouselError {
+        CarouselError(.internalError, "a tensor \(tensor.shape) of another device reached the CPU")
+    }
+
+    // MARK: Pointers and scratch memory
+
+    /// The elements of a float32 tensor; throws `internalError` for other types and devices.
+    func floats(_ tensor: Tensor) throws -> UnsafeMutablePointer<Float> {
+        guard let buffer = tensor.buffer as? CPUBuffer else { throw Self.foreign(tensor) }
+        guard tensor.type == .float32 else {
+            throw CarouselError(.internalError, "a tensor \(tensor.shape) of \(tensor.type.rawValue) where float32 is due")
+        }
+        return buffer.base.assumingMemoryBound(to: Float.self) + tensor.offset
+    }
+
+    func floats(_ tensor: Tensor?) throws -> UnsafeMutablePointer<Float>? {
+        try tensor.map { try floats($0) }
+    }
+
+    /// The elements of an int32 tensor; throws `internalError` for other types and devices.
+    func integers(_ tensor: Tensor) throws -> UnsafeMutablePointer<Int32> {
+        guard let buffer = tensor.buffer as? CPUBuffer else { throw Self.foreign(tensor) }
+        guard tensor.type == .int32 else {
+            throw CarouselError(.internalError, "a tensor \(tensor.shape) of \(tensor.type.rawValue) where int32 is due")
+        }
+        return buffer.base.assumingMemoryBound(to: Int32.self) + tensor.offset
+    }
+
+    func integers(_ tensor: Tensor?) throws -> UnsafeMutablePointer<Int32>? {
+        try tensor.map { try integers($0) }
+    }
+
+    /// Purposes of scratch memory that may be in use at the same time.
+    enum ScratchArea { case kernel, projection, segments, state }
+
+    /// At least `count` floats that stay valid until the next call for the same area; kept and reused.
+    func scratch(_ area: ScratchArea, count: Int) throws -> UnsafeMutablePointer<Float> {
+        if let buffer = scratch[area], buffer.count >= count { return buffer.base.assumingMemoryBound(to: Float.self) }
+        // Release first, so that growing never needs both; an eighth more spares ragged batches regrowth.
+        scratch[area] = nil
+        let buffer = try CPUBuffer(count: count + count / 8, type: .float32, meter: meter)
+        scratch[area] = buffer
+        return buffer.base.assumingMemoryBound(to: Float.self)
+    }
+}
+
+/// Counts the bytes of live buffers, which may outlive their backend.
+final class MemoryMeter {
+    var bytes = 0
+}
+
+/// 64-byte aligned host memory, one cache line and one AVX-512 vector.
+final class CPUBuffer: DeviceBuffer {
+    let count: Int
+    let type: ElementType
+    let base: UnsafeMutableRawPointer
+    private let bytes: Int
+    private let meter: MemoryMeter
+
+    init(count: Int, type: ElementType, meter: MemoryMeter) throws {
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: type.byteCount)
+        var memory: UnsafeMutableRawPointer?
+        guard count >= 0, !overflow, posix_memalign(&memory, 64, max(bytes, 64)) == 0, let memory else {
+            throw CarouselError(.outOfMemory, "cannot allocate \(bytes) bytes for \(count) values of \(type.rawValue)",
+                                hint: "a smaller batch, shorter sequences or a smaller model")
+        }
+        self.count = count
+        self.type = type
+        self.bytes = bytes
+        self.meter = meter
+        base = memory
+        meter.bytes += bytes
+    }
+
+    deinit {
+        free(base)
+        meter.bytes -= bytes
+    }
+}
+
+extension CPUBackend {
+    private static func processor() -> (name: String, vendor: String) {
+        guard let file = fopen("/proc/cpuinfo", "r") else { return ("CPU", "") }
+        defer { fclose(file) }
+        var name = "CPU", vendor = ""
+        var line = [CChar](repeating: 0, count: 512)
+        while fgets(&line, Int32(line.count), file) != nil {
+            let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            guard let colon = text.firstIndex(of: ":") else { break }
+            let value = String(text[text.index(after: colon)...].drop { $0 == " " }.prefix { $0 != "\n" })
+            if text.hasPrefix("model name") { name = value }
+            if text.hasPrefix("vendor_id") { vendor = value }
+        }
+        return (name, vendor)
+    }
+
+    private static var physicalMemory: Int {
+        max(0, sysconf(Int32(_SC_PHYS_PAGES))) * max(0, sysconf(Int32(_SC_PAGESIZE)))
+    }
+}
