@@ -37,6 +37,7 @@
 #define GROUP_M (TILE_M / WORK_M)
 #define GROUP_N (TILE_N / WORK_N)
 
+#if FAMILY != CPU_FAMILY
 __kernel __attribute__((reqd_work_group_size(GROUP_N, GROUP_M, 1)))
 void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb, INPUT(float, bias),
                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
@@ -117,7 +118,9 @@ __kernel void matmul_sum_slices(INPUT(float, partial), const int slices, INPUT(f
     const size_t at = (size_t)m * ldc + n;
     c[at] = accumulate ? c[at] + sum : sum;
 }
+#endif
 
+#if FAMILY != GPU_FAMILY
 // panels [ceil(N / 32)][K][32] from op(b); zero past column N. Item (p, q): 64 rows k of panel p.
 __kernel void matmul_pack_panels(INPUT(float, b), const int ldb, const int K, const int N, OUTPUT(float, panels)) {
     BIND(b);
@@ -178,3 +181,4 @@ void matmul_panels(INPUT(float, a), const int lda, INPUT(float, panels), INPUT(f
         }
     }
 }
+#endif
