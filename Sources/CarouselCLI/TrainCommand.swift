@@ -1,6 +1,6 @@
 import ArgumentParser
 import Carousel
-import Glibc
+import Foundation
 
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -13,9 +13,9 @@ struct TrainCommand: ParsableCommand {
 
               carousel train --output runs/first
               carousel train reviews.tsv --output runs/reviews --test held-out.tsv
-              carousel train reviews.csv --output runs/zh --text-column 评论 --label-column 2
-              carousel train vowels.jsonl --output runs/vowels --preset relu-lstm --epochs 30
-              carousel train reviews.tsv --output runs/wide --set model.layers.1.lstm.units=256
+              carousel train zh.csv --output runs/zh --text-column 评论 --label-column 2
+              carousel train vowels.jsonl --output runs/vowels --preset relu-lstm
+              carousel train reviews.tsv --output runs/slow --set training.epochs=12
 
             PRESETS
             \(ConfigurationOptions.presetList)
@@ -88,7 +88,7 @@ struct TrainCommand: ParsableCommand {
         try report(result, in: folder)
         if result.interrupted {
             try Console.flush()
-            Glibc.exit(128 + Interruption.signal)
+            Foundation.exit(128 + Interruption.signal)
         }
     }
 
@@ -141,7 +141,8 @@ struct TrainCommand: ParsableCommand {
             }
         }
         try Console.flush()
-        Console.message("\(Format.duration(result.seconds)) for \(result.epochs.count) epochs; the model is in \(folder.path)")
+        let time = result.seconds < 60 ? String(format: "%.1f s", result.seconds) : Format.duration(result.seconds)
+        Console.message("\(result.epochs.count) epochs in \(time); the model is in \(folder.path)")
         guard !result.interrupted else { return }
         Console.message("next:")
         Console.message("  carousel evaluate \(folder.path) FILE")

@@ -26,7 +26,7 @@ import Testing
 
     @Test func nothingDividedByNothingIsZero() {
         let r = ClassificationReport(names: ["x", "y"], truth: [0, 0], predicted: [0, 0], losses: [])
-        #expect(r.perClass[1] == .init(label: "y", precision: 0, recall: 0, f1: 0, support: 0))
+        #expect(r.perClass[1] == ClassificationReport.ClassScores(label: "y", precision: 0, recall: 0, f1: 0, support: 0))
         #expect(close(r.macro.f1, 0.5) && close(r.weighted.f1, 1) && r.loss == 0)
         let empty = ClassificationReport(names: ["x", "y"], truth: [], predicted: [], losses: [])
         #expect(empty.accuracy == 0 && empty.macro.f1 == 0)

@@ -25,7 +25,7 @@ public struct Preset: Sendable {
 
     /// `bilstm`, used where nothing is named.
     public static let standard = Preset(
-        "bilstm", "text: bidirectional LSTM with mean and max pooling; the default, and the most accurate",
+        "bilstm", "text: bidirectional LSTM, mean and max pooling (default)",
         [.embedding(.init(units: 128, dropout: 0.3)),
          .recurrent(.lstm, .init(units: 128, output: .sequences, bidirectional: .concat)),
          .pooling(.init(of: [.mean, .max])),
@@ -35,7 +35,7 @@ public struct Preset: Sendable {
 
     /// Two LSTM layers, the usual second step of a tutorial.
     public static let stackedLSTM = Preset(
-        "stacked-lstm", "text: LSTM(128) over LSTM(64), the tutorial's stacked model",
+        "stacked-lstm", "text: LSTM(128) and LSTM(64), the tutorial's second model",
         [.embedding(.init(units: 128)),
          .recurrent(.lstm, .init(units: 128, output: .sequences)),
          .recurrent(.lstm, .init(units: 64))],
@@ -44,7 +44,7 @@ public struct Preset: Sendable {
 
     /// The first model of most tutorials: shows why gates were invented.
     public static let simpleRNN = Preset(
-        "simple-rnn", "text: Embedding(5000, 16) and SimpleRNN(128), the tutorial's first model",
+        "simple-rnn", "text: SimpleRNN(128), the tutorial's first model",
         [.embedding(.init(units: 16)),
          .recurrent(.rnn, .init(units: 128))],
         TrainingConfiguration(epochs: 10, batchSize: 64, learningRate: 0.001, optimizer: .init(.adam), patience: 3),
@@ -52,7 +52,7 @@ public struct Preset: Sendable {
 
     /// The tutorial's model for numbers over time.
     public static let reluLSTM = Preset(
-        "relu-lstm", "numbers: LSTM(50) with relu and dropout over standardised channels",
+        "relu-lstm", "numbers: LSTM(50) with relu and dropout, the tutorial's",
         [.recurrent(.lstm, .init(units: 50, activation: .relu)),
          .dropout(.init(rate: 0.2))],
         TrainingConfiguration(epochs: 10, batchSize: 32, learningRate: 0.001, optimizer: .init(.adam), patience: 3))

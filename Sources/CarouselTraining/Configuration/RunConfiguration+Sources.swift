@@ -76,13 +76,24 @@ extension RunConfiguration {
 
     /// The whole configuration, every key written out; `load` reads it back equal.
     public func yaml() throws -> String {
-        let encoder = YAMLEncoder()
-        encoder.options.indent = 2
-        encoder.options.allowUnicode = true
         do {
-            return try encoder.encode(self)
+            let tree = try Yams.compose(yaml: try YAMLEncoder().encode(self)) ?? Node([(Node, Node)]())
+            return try Yams.serialize(node: Self.readable(tree), allowUnicode: true)
         } catch {
             throw CarouselError(.internalError, "the configuration cannot be written: \(error)")
+        }
+    }
+
+    /// The same tree with numbers as people write them: 0.001, where the encoder has 1e-3.
+    private static func readable(_ node: Node) -> Node {
+        switch node {
+        case .mapping(let pairs): return Node(pairs.map { ($0.key, readable($0.value)) })
+        case .sequence(let nodes): return Node(nodes.map(readable))
+        case .scalar(let scalar):
+            guard scalar.style == .plain, Int(scalar.string) == nil, scalar.string.first?.isLetter != true,
+                  let value = Double(scalar.string), value.isFinite else { return node }
+            return Node("\(value)", Tag(.float), .plain)
+        case .alias: return node
         }
     }
 

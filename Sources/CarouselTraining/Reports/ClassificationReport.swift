@@ -27,6 +27,14 @@ public struct ClassificationReport: Codable, Sendable, Equatable {
         public var f1: Double
         /// Rows whose true class this is.
         public var support: Int
+
+        public init(label: String, precision: Double, recall: Double, f1: Double, support: Int) {
+            self.label = label
+            self.precision = precision
+            self.recall = recall
+            self.f1 = f1
+            self.support = support
+        }
     }
 
     /// Rows that were judged.
