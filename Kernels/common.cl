@@ -94,23 +94,38 @@ static uint random_bits(uint key, ulong counter) {
     return x;
 }
 
-// Up to 16 values from p; the rest is zero.
-static float16 load16(const __global float *p, int count) {
-    if (count >= 16) return vload16(0, p);
-    float values[16];
-    for (int i = 0; i < 16; i++) values[i] = i < count ? p[i] : 0.0f;
-    return vload16(0, values);
+// One value or sixteen at p: lets one text serve both widths.
+#define LOAD_1(p) (*(p))
+#define LOAD_16(p) vload16(0, p)
+#define STORE_1(v, p) (*(p) = (v))
+#define STORE_16(v, p) vstore16(v, 0, p)
+
+// Calls function_16 for whole sixteens of units and function_1 for the rest; `arguments`, in parentheses,
+// name the unit j.
+#define EACH_UNIT(H, function, arguments)                       \
+    {                                                           \
+        int j = 0;                                              \
+        for (; j + 16 <= H; j += 16) function##_16 arguments;   \
+        for (; j < H; j++) function##_1 arguments;              \
+    }
+
+// p + i, or null if p is.
+#define AT(p, i) ((p) ? (p) + (i) : 0)
+
+static void copy_row(const __global float *from, __global float *to, int count) {
+    for (int j = 0; j < count; j++) to[j] = from[j];
 }
 
-static void store16(float16 v, __global float *p, int count) {
-    if (count >= 16) {
-        vstore16(v, 0, p);
-        return;
-    }
-    float values[16];
-    vstore16(v, 0, values);
-    for (int i = 0; i < count; i++) p[i] = values[i];
-}
+// Which kernels of a file are compiled: all, or those of one family.
+#define ALL_FAMILIES 0
+#define GPU_FAMILY 1
+#define CPU_FAMILY 2
+#ifndef FAMILY
+#define FAMILY ALL_FAMILIES
+#endif
+
+#if FAMILY != GPU_FAMILY
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
 // The register tile of the `cpu` family: c[i, j] = (c[i, j] if `load`) + sum over k of a[i, k] * panel[k, j]
 // + bias[j], for i < rows <= 8 and j < columns <= 32. a[i, k] lies at i * a_row + k * a_step; the panel is
@@ -118,54 +133,48 @@ static void store16(float16 v, __global float *p, int count) {
 // repeat the last one and are not stored. Each element is one chain of fma in the order of k.
 static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, const __global float *panel, int K,
                       const __global float *bias, __global float *c, size_t c_row, int rows, int columns, int load) {
-    const __global float *a0 = a;
-    const __global float *a1 = a + (size_t)min(1, rows - 1) * a_row;
-    const __global float *a2 = a + (size_t)min(2, rows - 1) * a_row;
-    const __global float *a3 = a + (size_t)min(3, rows - 1) * a_row;
-    const __global float *a4 = a + (size_t)min(4, rows - 1) * a_row;
-    const __global float *a5 = a + (size_t)min(5, rows - 1) * a_row;
-    const __global float *a6 = a + (size_t)min(6, rows - 1) * a_row;
-    const __global float *a7 = a + (size_t)min(7, rows - 1) * a_row;
-    float16 c00 = 0, c01 = 0, c10 = 0, c11 = 0, c20 = 0, c21 = 0, c30 = 0, c31 = 0;
-    float16 c40 = 0, c41 = 0, c50 = 0, c51 = 0, c60 = 0, c61 = 0, c70 = 0, c71 = 0;
-    int left = min(columns, 16), right = columns - 16;
-#define LOAD_ROW(i)                                                         \
-    if (i < rows) {                                                         \
-        c##i##0 = load16(c + i * c_row, left);                              \
-        if (right > 0) c##i##1 = load16(c + i * c_row + 16, right);         \
+    const int whole = rows == 8 && columns == 32;
+    float edge[8 * 32];
+#define DECLARE_ROW(i)                                                         \
+    const __global float *a##i = a + (size_t)min(i, rows - 1) * a_row;         \
+    float16 c##i##0 = 0, c##i##1 = 0;
+    EACH_ROW(DECLARE_ROW)
+    if (load && whole) {
+#define LOAD_ROW(i) c##i##0 = vload16(0, c + i * c_row), c##i##1 = vload16(1, c + i * c_row);
+        EACH_ROW(LOAD_ROW)
+    } else if (load) {
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++) edge[i * 32 + j] = c[i * c_row + j];
+#define LOAD_EDGE(i) c##i##0 = vload16(0, edge + i * 32), c##i##1 = vload16(1, edge + i * 32);
+        EACH_ROW(LOAD_EDGE)
     }
-    if (load) {
-        LOAD_ROW(0) LOAD_ROW(1) LOAD_ROW(2) LOAD_ROW(3) LOAD_ROW(4) LOAD_ROW(5) LOAD_ROW(6) LOAD_ROW(7)
-    }
-#undef LOAD_ROW
     size_t at = 0;
     for (int k = 0; k < K; k++) {
-        float16 b0 = vload16(0, panel);
-        float16 b1 = vload16(1, panel);
+        const float16 b0 = vload16(0, panel), b1 = vload16(1, panel);
         panel += 32;
-#define MULTIPLY_ROW(i)                          \
-    {                                            \
-        float16 x = (float16)(a##i[at]);         \
-        c##i##0 = fma(x, b0, c##i##0);           \
-        c##i##1 = fma(x, b1, c##i##1);           \
+#define MULTIPLY_ROW(i)                                 \
+    {                                                   \
+        const float16 x = (float16)(a##i[at]);          \
+        c##i##0 = fma(x, b0, c##i##0);                  \
+        c##i##1 = fma(x, b1, c##i##1);                  \
     }
-        MULTIPLY_ROW(0) MULTIPLY_ROW(1) MULTIPLY_ROW(2) MULTIPLY_ROW(3)
-        MULTIPLY_ROW(4) MULTIPLY_ROW(5) MULTIPLY_ROW(6) MULTIPLY_ROW(7)
-#undef MULTIPLY_ROW
+        EACH_ROW(MULTIPLY_ROW)
         at += a_step;
     }
-    float16 bias0 = 0, bias1 = 0;
-    if (bias) {
-        bias0 = load16(bias, left);
-        if (right > 0) bias1 = load16(bias + 16, right);
+    if (whole) {
+        float16 bias0 = 0, bias1 = 0;
+        if (bias) {
+            bias0 = vload16(0, bias);
+            bias1 = vload16(1, bias);
+        }
+#define STORE_ROW(i) vstore16(c##i##0 + bias0, 0, c + i * c_row), vstore16(c##i##1 + bias1, 1, c + i * c_row);
+        EACH_ROW(STORE_ROW)
+    } else {
+#define STORE_EDGE(i) vstore16(c##i##0, 0, edge + i * 32), vstore16(c##i##1, 1, edge + i * 32);
+        EACH_ROW(STORE_EDGE)
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++) c[i * c_row + j] = edge[i * 32 + j] + (bias ? bias[j] : 0.0f);
     }
-#define STORE_ROW(i)                                                                  \
-    if (i < rows) {                                                                   \
-        store16(c##i##0 + bias0, c + i * c_row, left);                                \
-        if (right > 0) store16(c##i##1 + bias1, c + i * c_row + 16, right);           \
-    }
-    STORE_ROW(0) STORE_ROW(1) STORE_ROW(2) STORE_ROW(3) STORE_ROW(4) STORE_ROW(5) STORE_ROW(6) STORE_ROW(7)
-#undef STORE_ROW
 }
 
 // c [rows, N] (= or +=) a [rows, K] · B, with B packed in panels [ceil(N / 32)][panel_rows][32] of which the
@@ -183,3 +192,4 @@ static void panel_product(const __global float *a, size_t a_row, int rows, const
 // The block of batch rows group `group` of `groups` works on. Rows are sorted longest first: taking turns
 // from both ends evens out the work of neighbouring groups, which a device tends to hand out together.
 static int row_block(int group, int groups) { return group & 1 ? groups - 1 - group / 2 : group / 2; }
+#endif

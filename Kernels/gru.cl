@@ -22,19 +22,80 @@
 #define BLOCK_ROWS 8
 #endif
 
-#define DEFINE_GRU(F, S)                                                                                      \
-    static F gru_mix_##S(F z, F n, F h) { return fma(z, h - n, n); }                                          \
-    /* z and n enter activated and leave as gradients of their sums; returns the direct part of dh(t - 1). */ \
-    static F gru_mix_backward_##S(F *z, F *n, F h, F dh) {                                                    \
-        F carry = dh * *z;                                                                                    \
-        F dn = activate_backward_##S(ACTIVATION, *n, dh * (1.0f - *z));                                       \
-        *z = activate_backward_##S(RECURRENT_ACTIVATION, *z, dh * (h - *n));                                  \
-        *n = dn;                                                                                              \
-        return carry;                                                                                         \
+#define DEFINE_GRU(F, S)                                                                                       \
+    /* All pointers at one unit of one row; gates, previous_h (and candidate, where it is q) may be null.    */ \
+    static void gru_forward_##S(const __global float *a, const __global float *u, const __global float *bias,   \
+                                const int H, __global float *y, __global float *h_state, __global float *gates, \
+                                __global float *previous_h, __global float *candidate) {                        \
+        F r = activate_##S(RECURRENT_ACTIVATION, LOAD_##S(u) + LOAD_##S(a) + LOAD_##S(bias));                   \
+        F z = activate_##S(RECURRENT_ACTIVATION, LOAD_##S(u + H) + LOAD_##S(a + H) + LOAD_##S(bias + H));       \
+        F q = LOAD_##S(u + 2 * H) + LOAD_##S(bias + 3 * H);                                                     \
+        F n = activate_##S(ACTIVATION, fma(r, q, LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H)));                \
+        F h = LOAD_##S(h_state);                                                                                \
+        if (gates) {                                                                                            \
+            STORE_##S(r, gates);                                                                                \
+            STORE_##S(z, gates + H);                                                                            \
+            STORE_##S(n, gates + 2 * H);                                                                        \
+        }                                                                                                       \
+        if (candidate) STORE_##S(q, candidate);                                                                 \
+        if (previous_h) STORE_##S(h, previous_h);                                                               \
+        h = fma(z, h - n, n);                                                                                   \
+        STORE_##S(h, y);                                                                                        \
+        STORE_##S(h, h_state);                                                                                  \
+    }                                                                                                           \
+    /* Not RESET_AFTER, first half: z takes the place of u_z.                                                */ \
+    static void gru_reset_##S(const __global float *a, __global float *u, const __global float *bias,           \
+                              const int H, const __global float *h_state, __global float *gates,                \
+                              __global float *candidate) {                                                      \
+        F r = activate_##S(RECURRENT_ACTIVATION, LOAD_##S(u) + LOAD_##S(a) + LOAD_##S(bias));                   \
+        F z = activate_##S(RECURRENT_ACTIVATION, LOAD_##S(u + H) + LOAD_##S(a + H) + LOAD_##S(bias + H));       \
+        STORE_##S(z, u + H);                                                                                    \
+        STORE_##S(r * LOAD_##S(h_state), candidate);                                                            \
+        if (gates) {                                                                                            \
+            STORE_##S(r, gates);                                                                                \
+            STORE_##S(z, gates + H);                                                                            \
+        }                                                                                                       \
+    }                                                                                                           \
+    /* Not RESET_AFTER, second half: u holds z and W_hn (r h(t - 1)).                                        */ \
+    static void gru_update_##S(const __global float *a, const __global float *u, const __global float *bias,    \
+                               const int H, __global float *y, __global float *h_state, __global float *gates,  \
+                               __global float *previous_h) {                                                    \
+        F n = activate_##S(ACTIVATION, LOAD_##S(u + 2 * H) + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H));     \
+        F h = LOAD_##S(h_state);                                                                                \
+        if (gates) STORE_##S(n, gates + 2 * H);                                                                 \
+        if (previous_h) STORE_##S(h, previous_h);                                                               \
+        h = fma(LOAD_##S(u + H), h - n, n);                                                                     \
+        STORE_##S(h, y);                                                                                        \
+        STORE_##S(h, h_state);                                                                                  \
+    }                                                                                                           \
+    /* gates become gradients of the input side: z and n here, with RESET_AFTER also r, and candidate dn r.  */ \
+    /* carry enters as dh and leaves as its direct part dh z.                                                */ \
+    static void gru_backward_##S(const __global float *dy, const __global float *previous_h, const int H,       \
+                                 __global float *carry, __global float *gates, __global float *candidate) {     \
+        F z = LOAD_##S(gates + H), n = LOAD_##S(gates + 2 * H), h = LOAD_##S(previous_h);                       \
+        F dh = LOAD_##S(carry);                                                                                 \
+        if (dy) dh += LOAD_##S(dy);                                                                             \
+        F dn = activate_backward_##S(ACTIVATION, n, dh * (1.0f - z));                                           \
+        STORE_##S(dh * z, carry);                                                                               \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, z, dh * (h - n)), gates + H);                     \
+        STORE_##S(dn, gates + 2 * H);                                                                           \
+        if (RESET_AFTER) {                                                                                      \
+            F r = LOAD_##S(gates);                                                                              \
+            STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, r, dn * LOAD_##S(candidate)), gates);         \
+            STORE_##S(dn * r, candidate);                                                                       \
+        }                                                                                                       \
+    }                                                                                                           \
+    /* Not RESET_AFTER, second half; dreset is the gradient of r h(t - 1).                                   */ \
+    static void gru_reset_backward_##S(const __global float *dreset, const __global float *previous_h,          \
+                                       __global float *carry, __global float *gates) {                          \
+        F r = LOAD_##S(gates), gradient = LOAD_##S(dreset);                                                     \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, r, gradient * LOAD_##S(previous_h)), gates);      \
+        STORE_##S(fma(gradient, r, LOAD_##S(carry)), carry);                                                    \
     }
 DEFINE_GRU(float, 1)
 DEFINE_GRU(float16, 16)
 
+#if FAMILY != CPU_FAMILY
 // RESET_AFTER: the whole cell from product = W_hh h(t - 1) [B, 3H].
 __kernel void gru_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                        const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
@@ -52,24 +113,9 @@ __kernel void gru_step(INPUT(float, projection), INPUT(int, positions), INPUT(fl
     if (j >= H || b >= active) return;
     const int m = n0 + b;
     const size_t at = (size_t)m * H + j, state = (size_t)b * H + j;
-    const __global float *a = projection + (size_t)(positions ? positions[m] : m) * 3 * H + j;
-    const __global float *u = product + (size_t)b * 3 * H + j;
-    const float r = activate_1(RECURRENT_ACTIVATION, u[0] + a[0] + bias[j]);
-    const float z = activate_1(RECURRENT_ACTIVATION, u[H] + a[H] + bias[H + j]);
-    const float q = u[2 * H] + bias[3 * H + j];
-    const float n = activate_1(ACTIVATION, fma(r, q, a[2 * H] + bias[2 * H + j]));
-    const float previous = h_state[state];
-    const float h = gru_mix_1(z, n, previous);
-    if (gates) {
-        __global float *kept = gates + (size_t)m * 3 * H + j;
-        kept[0] = r;
-        kept[H] = z;
-        kept[2 * H] = n;
-    }
-    if (candidate) candidate[at] = q;
-    if (previous_h) previous_h[at] = previous;
-    y[at] = h;
-    h_state[state] = h;
+    gru_forward_1(projection + (size_t)(positions ? positions[m] : m) * 3 * H + j, product + (size_t)b * 3 * H + j,
+                  bias + j, H, y + at, h_state + state, AT(gates, (size_t)m * 3 * H + j), AT(previous_h, at),
+                  AT(candidate, at));
 }
 
 // Not RESET_AFTER, first half: product [B, 3H] holds u_r, u_z; z is kept in its place.
@@ -86,16 +132,9 @@ __kernel void gru_reset(INPUT(float, projection), INPUT(int, positions), INPUT(f
     const int j = get_global_id(0), b = get_global_id(1);
     if (j >= H || b >= active) return;
     const int m = n0 + b;
-    const __global float *a = projection + (size_t)(positions ? positions[m] : m) * 3 * H + j;
-    __global float *u = product + (size_t)b * 3 * H + j;
-    const float r = activate_1(RECURRENT_ACTIVATION, u[0] + a[0] + bias[j]);
-    const float z = activate_1(RECURRENT_ACTIVATION, u[H] + a[H] + bias[H + j]);
-    u[H] = z;
-    candidate[(size_t)m * H + j] = r * h_state[(size_t)b * H + j];
-    if (gates) {
-        gates[(size_t)m * 3 * H + j] = r;
-        gates[(size_t)m * 3 * H + H + j] = z;
-    }
+    gru_reset_1(projection + (size_t)(positions ? positions[m] : m) * 3 * H + j, product + (size_t)b * 3 * H + j,
+                bias + j, H, h_state + (size_t)b * H + j, AT(gates, (size_t)m * 3 * H + j),
+                candidate + (size_t)m * H + j);
 }
 
 // Not RESET_AFTER, second half: product now holds z and W_hn (r h(t - 1)).
@@ -114,15 +153,8 @@ __kernel void gru_update(INPUT(float, projection), INPUT(int, positions), INPUT(
     if (j >= H || b >= active) return;
     const int m = n0 + b;
     const size_t at = (size_t)m * H + j, state = (size_t)b * H + j;
-    const float a = projection[(size_t)(positions ? positions[m] : m) * 3 * H + 2 * H + j];
-    const __global float *u = product + (size_t)b * 3 * H + j;
-    const float n = activate_1(ACTIVATION, u[2 * H] + a + bias[2 * H + j]);
-    const float previous = h_state[state];
-    const float h = gru_mix_1(u[H], n, previous);
-    if (gates) gates[(size_t)m * 3 * H + 2 * H + j] = n;
-    if (previous_h) previous_h[at] = previous;
-    y[at] = h;
-    h_state[state] = h;
+    gru_update_1(projection + (size_t)(positions ? positions[m] : m) * 3 * H + j, product + (size_t)b * 3 * H + j,
+                 bias + j, H, y + at, h_state + state, AT(gates, (size_t)m * 3 * H + j), AT(previous_h, at));
 }
 
 // First half of the backward step. gates (r, z, n) become gradients of the input side: z and n here, and with
@@ -141,20 +173,12 @@ __kernel void gru_step_backward(INPUT(float, dy), INPUT(float, previous_h), cons
     if (j >= H || b >= active) return;
     const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
     __global float *d = gates + (size_t)(n0 + b) * 3 * H + j;
-    float z = d[H], n = d[2 * H];
-    const float dh = carry[state] + (dy ? dy[at] : 0.0f);
-    carry[state] = gru_mix_backward_1(&z, &n, previous_h[at], dh);
-    d[H] = z;
-    d[2 * H] = n;
+    gru_backward_1(AT(dy, at), previous_h + at, H, carry + state, d, AT(candidate, at));
 #if RESET_AFTER
-    const float r = d[0];
-    const float dr = activate_backward_1(RECURRENT_ACTIVATION, r, n * candidate[at]);
-    d[0] = dr;
-    candidate[at] = n * r;
     __global float *u = du + (size_t)b * 3 * H + j;
-    u[0] = dr;
-    u[H] = z;
-    u[2 * H] = n * r;
+    u[0] = d[0];
+    u[H] = d[H];
+    u[2 * H] = candidate[at];
 #endif
 }
 
@@ -168,12 +192,11 @@ __kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_h),
     const int j = get_global_id(0), b = get_global_id(1);
     if (j >= H || b >= active) return;
     const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
-    __global float *d = gates + (size_t)(n0 + b) * 3 * H + j;
-    const float r = d[0], gradient = dreset[state];
-    d[0] = activate_backward_1(RECURRENT_ACTIVATION, r, gradient * previous_h[at]);
-    carry[state] = fma(gradient, r, carry[state]);
+    gru_reset_backward_1(dreset + state, previous_h + at, carry + state, gates + (size_t)(n0 + b) * 3 * H + j);
 }
+#endif
 
+#if FAMILY != GPU_FAMILY
 // `panels`: W_hh^T packed, all three blocks [ceil(3H / 32)][H][32] with RESET_AFTER, else the blocks r, z
 // [ceil(2H / 32)][H][32] and in `panels_n` the block n [ceil(H / 32)][H][32]; `product` [B, 3H] is scratch.
 // Without RESET_AFTER `candidate` is never null.
@@ -208,21 +231,8 @@ void gru_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias
         for (int i = 0; i < rows; i++) {
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
             const __global float *a = projection + (size_t)(positions ? positions[n0 + i] : n0 + i) * 3 * H;
-            __global float *u = product + state * 3;
-            for (int j = 0; j < H; j += 16) {
-                const int count = H - j;
-                const float16 r = activate_16(RECURRENT_ACTIVATION, load16(u + j, count) + load16(a + j, count)
-                                                                        + load16(bias + j, count));
-                const float16 z = activate_16(RECURRENT_ACTIVATION, load16(u + H + j, count)
-                                                                        + load16(a + H + j, count)
-                                                                        + load16(bias + H + j, count));
-                store16(z, u + H + j, count);
-                store16(r * load16(h_state + state + j, count), candidate + at + j, count);
-                if (gates) {
-                    store16(r, gates + at * 3 + j, count);
-                    store16(z, gates + at * 3 + H + j, count);
-                }
-            }
+            EACH_UNIT(H, gru_reset, (a + j, product + state * 3 + j, bias + j, H, h_state + state + j,
+                                     AT(gates, at * 3 + j), candidate + at + j))
         }
         panel_product(candidate + (size_t)n0 * H, H, rows, panels_n, H, 0, H, H, product + 2 * H, 3 * H, 0);
 #endif
@@ -230,35 +240,13 @@ void gru_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
             const __global float *a = projection + (size_t)(positions ? positions[n0 + i] : n0 + i) * 3 * H;
             const __global float *u = product + state * 3;
-            for (int j = 0; j < H; j += 16) {
-                const int count = H - j;
-                const float16 previous = load16(h_state + state + j, count);
 #if RESET_AFTER
-                const float16 r = activate_16(RECURRENT_ACTIVATION, load16(u + j, count) + load16(a + j, count)
-                                                                        + load16(bias + j, count));
-                const float16 z = activate_16(RECURRENT_ACTIVATION, load16(u + H + j, count)
-                                                                        + load16(a + H + j, count)
-                                                                        + load16(bias + H + j, count));
-                const float16 q = load16(u + 2 * H + j, count) + load16(bias + 3 * H + j, count);
-                const float16 n = activate_16(ACTIVATION, fma(r, q, load16(a + 2 * H + j, count)
-                                                                        + load16(bias + 2 * H + j, count)));
-                if (candidate) store16(q, candidate + at + j, count);
-                if (gates) {
-                    store16(r, gates + at * 3 + j, count);
-                    store16(z, gates + at * 3 + H + j, count);
-                }
+            EACH_UNIT(H, gru_forward, (a + j, u + j, bias + j, H, y + at + j, h_state + state + j,
+                                       AT(gates, at * 3 + j), AT(previous_h, at + j), AT(candidate, at + j)))
 #else
-                const float16 z = load16(u + H + j, count);
-                const float16 n = activate_16(ACTIVATION, load16(u + 2 * H + j, count)
-                                                              + load16(a + 2 * H + j, count)
-                                                              + load16(bias + 2 * H + j, count));
+            EACH_UNIT(H, gru_update, (a + j, u + j, bias + j, H, y + at + j, h_state + state + j,
+                                      AT(gates, at * 3 + j), AT(previous_h, at + j)))
 #endif
-                if (gates) store16(n, gates + at * 3 + 2 * H + j, count);
-                if (previous_h) store16(previous, previous_h + at + j, count);
-                const float16 h = gru_mix_16(z, n, previous);
-                store16(h, y + at + j, count);
-                store16(h, h_state + state + j, count);
-            }
         }
     }
 }
@@ -285,23 +273,8 @@ void gru_rows_backward(INPUT(float, dy), INPUT(float, previous_h), INPUT(float, 
         if (rows <= 0) continue;
         for (int i = 0; i < rows; i++) {
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
-            __global float *d = gates + at * 3;
-            for (int j = 0; j < H; j += 16) {
-                const int count = H - j;
-                float16 z = load16(d + H + j, count), n = load16(d + 2 * H + j, count);
-                float16 dh = load16(carry + state + j, count);
-                if (dy) dh += load16(dy + at + j, count);
-                store16(gru_mix_backward_16(&z, &n, load16(previous_h + at + j, count), dh), carry + state + j,
-                        count);
-                store16(z, d + H + j, count);
-                store16(n, d + 2 * H + j, count);
-#if RESET_AFTER
-                const float16 r = load16(d + j, count);
-                const float16 q = load16(candidate + at + j, count);
-                store16(activate_backward_16(RECURRENT_ACTIVATION, r, n * q), d + j, count);
-                store16(n * r, candidate + at + j, count);
-#endif
-            }
+            EACH_UNIT(H, gru_backward, (AT(dy, at + j), previous_h + at + j, H, carry + state + j, gates + at * 3 + j,
+                                        AT(candidate, at + j)))
         }
 #if RESET_AFTER
         panel_product(candidate + (size_t)n0 * H, H, rows, panels, 3 * H, 2 * H, H, H, carry, H, 1);
@@ -310,15 +283,11 @@ void gru_rows_backward(INPUT(float, dy), INPUT(float, previous_h), INPUT(float, 
         panel_product(gates + (size_t)n0 * 3 * H + 2 * H, 3 * H, rows, panels, 3 * H, 2 * H, H, H, reset, H, 0);
         for (int i = 0; i < rows; i++) {
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
-            for (int j = 0; j < H; j += 16) {
-                const int count = H - j;
-                const float16 r = load16(gates + at * 3 + j, count), gradient = load16(reset + state + j, count);
-                const float16 dr = gradient * load16(previous_h + at + j, count);
-                store16(activate_backward_16(RECURRENT_ACTIVATION, r, dr), gates + at * 3 + j, count);
-                store16(fma(gradient, r, load16(carry + state + j, count)), carry + state + j, count);
-            }
+            EACH_UNIT(H, gru_reset_backward, (reset + state + j, previous_h + at + j, carry + state + j,
+                                              gates + at * 3 + j))
         }
 #endif
         panel_product(gates + (size_t)n0 * 3 * H, 3 * H, rows, panels, 3 * H, 0, 2 * H, H, carry, H, 1);
     }
 }
+#endif

@@ -20,32 +20,58 @@
 #define BLOCK_ROWS 8
 #endif
 
-#define DEFINE_LSTM(F, S)                                                                                    \
-    /* i, f, g, o enter as sums and leave activated; c enters as c(t - 1). Returns hidden. */                \
-    static F lstm_cell_##S(F *i, F *f, F *g, F *o, F *c) {                                                   \
-        *i = activate_##S(RECURRENT_ACTIVATION, *i);                                                         \
-        *f = activate_##S(RECURRENT_ACTIVATION, *f);                                                         \
-        *g = activate_##S(ACTIVATION, *g);                                                                   \
-        *o = activate_##S(RECURRENT_ACTIVATION, *o);                                                         \
-        *c = fma(*f, *c, *i * *g);                                                                           \
-        return *o * activate_##S(ACTIVATION, *c);                                                            \
-    }                                                                                                        \
-    /* i, f, g, o enter activated and leave as gradients; returns dc(t - 1). */                              \
-    static F lstm_cell_backward_##S(F *i, F *f, F *g, F *o, F c, F previous_c, F dh, F dc) {                 \
-        F fc = activate_##S(ACTIVATION, c);                                                                  \
-        dc += activate_backward_##S(ACTIVATION, fc, dh * *o);                                                \
-        F di = activate_backward_##S(RECURRENT_ACTIVATION, *i, dc * *g);                                     \
-        F dg = activate_backward_##S(ACTIVATION, *g, dc * *i);                                               \
-        F carry = dc * *f;                                                                                   \
-        *f = activate_backward_##S(RECURRENT_ACTIVATION, *f, dc * previous_c);                               \
-        *o = activate_backward_##S(RECURRENT_ACTIVATION, *o, dh * fc);                                       \
-        *i = di;                                                                                             \
-        *g = dg;                                                                                             \
-        return carry;                                                                                        \
+#define DEFINE_LSTM(F, S)                                                                                      \
+    /* All pointers at one unit of one row; c_state enters as c(t - 1) and leaves as c. gates, cells and     */ \
+    /* previous_h may be null, h_state too (with a projection).                                              */ \
+    static void lstm_forward_##S(const __global float *a, const __global float *u, const __global float *bias,  \
+                                 const int H, __global float *c_state, __global float *gates,                   \
+                                 __global float *cells, __global float *output, __global float *h_state,        \
+                                 __global float *previous_h) {                                                  \
+        F i = LOAD_##S(u) + LOAD_##S(a) + LOAD_##S(bias);                                                       \
+        F f = LOAD_##S(u + H) + LOAD_##S(a + H) + LOAD_##S(bias + H);                                           \
+        F g = LOAD_##S(u + 2 * H) + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H);                               \
+        F o = LOAD_##S(u + 3 * H) + LOAD_##S(a + 3 * H) + LOAD_##S(bias + 3 * H);                               \
+        i = activate_##S(RECURRENT_ACTIVATION, i);                                                              \
+        f = activate_##S(RECURRENT_ACTIVATION, f);                                                              \
+        g = activate_##S(ACTIVATION, g);                                                                        \
+        o = activate_##S(RECURRENT_ACTIVATION, o);                                                              \
+        F c = fma(f, LOAD_##S(c_state), i * g);                                                                 \
+        F hidden = o * activate_##S(ACTIVATION, c);                                                             \
+        if (gates) {                                                                                            \
+            STORE_##S(i, gates);                                                                                \
+            STORE_##S(f, gates + H);                                                                            \
+            STORE_##S(g, gates + 2 * H);                                                                        \
+            STORE_##S(o, gates + 3 * H);                                                                        \
+        }                                                                                                       \
+        if (cells) STORE_##S(c, cells);                                                                         \
+        STORE_##S(c, c_state);                                                                                  \
+        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                               \
+        if (h_state) STORE_##S(hidden, h_state);                                                                \
+        STORE_##S(hidden, output);                                                                              \
+    }                                                                                                           \
+    /* gates enter activated and leave as gradients of their sums; c_carry enters as dc and leaves as        */ \
+    /* dc(t - 1). dy and previous_c may be null.                                                             */ \
+    static void lstm_backward_##S(const __global float *dy, const __global float *dhidden,                      \
+                                  const __global float *cells, const __global float *previous_c, const int H,   \
+                                  __global float *c_carry, __global float *gates) {                             \
+        F i = LOAD_##S(gates), f = LOAD_##S(gates + H), g = LOAD_##S(gates + 2 * H);                            \
+        F o = LOAD_##S(gates + 3 * H);                                                                          \
+        F dh = LOAD_##S(dhidden);                                                                               \
+        if (dy) dh += LOAD_##S(dy);                                                                             \
+        F before = 0.0f;                                                                                        \
+        if (previous_c) before = LOAD_##S(previous_c);                                                          \
+        F fc = activate_##S(ACTIVATION, LOAD_##S(cells));                                                       \
+        F dc = LOAD_##S(c_carry) + activate_backward_##S(ACTIVATION, fc, dh * o);                               \
+        STORE_##S(dc * f, c_carry);                                                                             \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, i, dc * g), gates);                               \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, f, dc * before), gates + H);                      \
+        STORE_##S(activate_backward_##S(ACTIVATION, g, dc * i), gates + 2 * H);                                 \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, o, dh * fc), gates + 3 * H);                      \
     }
 DEFINE_LSTM(float, 1)
 DEFINE_LSTM(float16, 16)
 
+#if FAMILY != CPU_FAMILY
 // `output` [N, H]: y without a projection (h_state and previous_h are then written too), hidden with one.
 __kernel void lstm_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                         const int n0, const int active, const int H, OUTPUT(float, output), OUTPUT(float, h_state),
@@ -65,27 +91,12 @@ __kernel void lstm_step(INPUT(float, projection), INPUT(int, positions), INPUT(f
     if (j >= H || b >= active) return;
     const int n = n0 + b;
     const size_t at = (size_t)n * H + j, state = (size_t)b * H + j;
-    const __global float *a = projection + (size_t)(positions ? positions[n] : n) * 4 * H + j;
-    const __global float *u = product + (size_t)b * 4 * H + j;
-    float i = u[0] + a[0] + bias[j];
-    float f = u[H] + a[H] + bias[H + j];
-    float g = u[2 * H] + a[2 * H] + bias[2 * H + j];
-    float o = u[3 * H] + a[3 * H] + bias[3 * H + j];
-    float c = c_state[state];
-    const float hidden = lstm_cell_1(&i, &f, &g, &o, &c);
-    if (gates) {
-        __global float *kept = gates + (size_t)n * 4 * H + j;
-        kept[0] = i;
-        kept[H] = f;
-        kept[2 * H] = g;
-        kept[3 * H] = o;
-    }
-    if (cells) cells[at] = c;
-    c_state[state] = c;
-    output[at] = hidden;
-#if !PROJECTED
-    if (previous_h) previous_h[at] = h_state[state];
-    h_state[state] = hidden;
+    lstm_forward_1(projection + (size_t)(positions ? positions[n] : n) * 4 * H + j, product + (size_t)b * 4 * H + j,
+                   bias + j, H, c_state + state, AT(gates, (size_t)n * 4 * H + j), AT(cells, at), output + at,
+#if PROJECTED
+                   0, 0);
+#else
+                   h_state + state, AT(previous_h, at));
 #endif
 }
 
@@ -104,17 +115,12 @@ __kernel void lstm_step_backward(INPUT(float, dy), INPUT(float, dhidden), INPUT(
     if (j >= H || b >= active) return;
     const int n = n0 + b;
     const size_t at = (size_t)n * H + j, state = (size_t)b * H + j;
-    __global float *d = gates + (size_t)n * 4 * H + j;
-    float i = d[0], f = d[H], g = d[2 * H], o = d[3 * H];
-    const float dh = dhidden[state] + (dy ? dy[at] : 0.0f);
-    const float previous = previous_rows ? previous_rows[state] : 0.0f;
-    c_carry[state] = lstm_cell_backward_1(&i, &f, &g, &o, cells[at], previous, dh, c_carry[state]);
-    d[0] = i;
-    d[H] = f;
-    d[2 * H] = g;
-    d[3 * H] = o;
+    lstm_backward_1(AT(dy, at), dhidden + state, cells + at, AT(previous_rows, state), H, c_carry + state,
+                    gates + (size_t)n * 4 * H + j);
 }
+#endif
 
+#if FAMILY != GPU_FAMILY
 // `panels`: W_hh^T packed [ceil(4H / 32)][R][32]; `down`: W_hr^T packed [ceil(R / 32)][H][32];
 // `product` [B, 4H] is scratch; `hidden` [N, H] with a projection.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
@@ -145,47 +151,25 @@ void lstm_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bia
         const int rows = min(BLOCK_ROWS, offsets[t + 1] - n0);
         if (rows <= 0) break;
         panel_product(h_state, R, rows, panels, R, 0, R, 4 * H, product, 4 * H, 0);
-        if (previous_h) {
-            for (int r = 0; r < rows; r++)
-                for (int j = 0; j < R; j += 16)
-                    store16(load16(h_state + (size_t)r * R + j, R - j), previous_h + (size_t)(n0 + r) * R + j, R - j);
-        }
+#if PROJECTED
+        for (int r = 0; previous_h && r < rows; r++)
+            copy_row(h_state + (size_t)r * R, previous_h + (size_t)(n0 + r) * R, R);
+#endif
         for (int r = 0; r < rows; r++) {
             const size_t at = (size_t)(n0 + r) * H, state = (size_t)r * H;
             const __global float *a = projection + (size_t)(positions ? positions[n0 + r] : n0 + r) * 4 * H;
             const __global float *u = product + state * 4;
-            for (int j = 0; j < H; j += 16) {
-                const int count = H - j;
-                float16 i = load16(u + j, count) + load16(a + j, count) + load16(bias + j, count);
-                float16 f = load16(u + H + j, count) + load16(a + H + j, count) + load16(bias + H + j, count);
-                float16 g = load16(u + 2 * H + j, count) + load16(a + 2 * H + j, count)
-                    + load16(bias + 2 * H + j, count);
-                float16 o = load16(u + 3 * H + j, count) + load16(a + 3 * H + j, count)
-                    + load16(bias + 3 * H + j, count);
-                float16 c = load16(c_state + state + j, count);
-                const float16 h = lstm_cell_16(&i, &f, &g, &o, &c);
-                if (gates) {
-                    __global float *kept = gates + at * 4 + j;
-                    store16(i, kept, count);
-                    store16(f, kept + H, count);
-                    store16(g, kept + 2 * H, count);
-                    store16(o, kept + 3 * H, count);
-                }
-                if (cells) store16(c, cells + at + j, count);
-                store16(c, c_state + state + j, count);
 #if PROJECTED
-                store16(h, hidden + at + j, count);
+            EACH_UNIT(H, lstm_forward, (a + j, u + j, bias + j, H, c_state + state + j, AT(gates, at * 4 + j),
+                                        AT(cells, at + j), hidden + at + j, 0, 0))
 #else
-                store16(h, y + at + j, count);
-                store16(h, h_state + state + j, count);
+            EACH_UNIT(H, lstm_forward, (a + j, u + j, bias + j, H, c_state + state + j, AT(gates, at * 4 + j),
+                                        AT(cells, at + j), y + at + j, h_state + state + j, AT(previous_h, at + j)))
 #endif
-            }
         }
 #if PROJECTED
         panel_product(hidden + (size_t)n0 * H, H, rows, down, H, 0, H, R, y + (size_t)n0 * R, R, 0);
-        for (int r = 0; r < rows; r++)
-            for (int j = 0; j < R; j += 16)
-                store16(load16(y + (size_t)(n0 + r) * R + j, R - j), h_state + (size_t)r * R + j, R - j);
+        for (int r = 0; r < rows; r++) copy_row(y + (size_t)(n0 + r) * R, h_state + (size_t)r * R, R);
 #endif
     }
 }
@@ -218,11 +202,7 @@ void lstm_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(float, up)
 #if PROJECTED
         for (int r = 0; r < rows; r++) {
             const size_t at = (size_t)(n0 + r) * R;
-            for (int j = 0; j < R; j += 16) {
-                float16 sum = load16(h_carry + (size_t)r * R + j, R - j);
-                if (dy) sum += load16(dy + at + j, R - j);
-                store16(sum, dh + at + j, R - j);
-            }
+            for (int j = 0; j < R; j++) dh[at + j] = h_carry[(size_t)r * R + j] + (dy ? dy[at + j] : 0.0f);
         }
         panel_product(dh + (size_t)n0 * R, R, rows, up, R, 0, R, H, dhidden + (size_t)b0 * H, H, 0);
 #endif
@@ -230,28 +210,15 @@ void lstm_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(float, up)
                                                : (c0 ? c0 + (size_t)b0 * H : 0);
         for (int r = 0; r < rows; r++) {
             const size_t at = (size_t)(n0 + r) * H, state = (size_t)r * H;
-            __global float *d = gates + at * 4;
-            for (int j = 0; j < H; j += 16) {
-                const int count = H - j;
-                float16 i = load16(d + j, count), f = load16(d + H + j, count);
-                float16 g = load16(d + 2 * H + j, count), o = load16(d + 3 * H + j, count);
 #if PROJECTED
-                const float16 gradient = load16(dhidden + (size_t)b0 * H + state + j, count);
+            EACH_UNIT(H, lstm_backward, (0, dhidden + (size_t)b0 * H + state + j, cells + at + j,
+                                         AT(previous, state + j), H, c_carry + state + j, gates + at * 4 + j))
 #else
-                float16 gradient = load16(h_carry + state + j, count);
-                if (dy) gradient += load16(dy + at + j, count);
+            EACH_UNIT(H, lstm_backward, (AT(dy, at + j), h_carry + state + j, cells + at + j, AT(previous, state + j),
+                                         H, c_carry + state + j, gates + at * 4 + j))
 #endif
-                float16 before = 0;
-                if (previous) before = load16(previous + state + j, count);
-                const float16 carry = lstm_cell_backward_16(&i, &f, &g, &o, load16(cells + at + j, count), before,
-                                                            gradient, load16(c_carry + state + j, count));
-                store16(carry, c_carry + state + j, count);
-                store16(i, d + j, count);
-                store16(f, d + H + j, count);
-                store16(g, d + 2 * H + j, count);
-                store16(o, d + 3 * H + j, count);
-            }
         }
         panel_product(gates + (size_t)n0 * 4 * H, 4 * H, rows, panels, 4 * H, 0, 4 * H, R, h_carry, R, 0);
     }
 }
+#endif

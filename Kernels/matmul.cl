@@ -6,12 +6,12 @@
 // dimension sums k in [z * slice, (z + 1) * slice) into its own copy of c; matmul_sum_slices adds the copies.
 //
 // Family `cpu`: matmul_panels. Work-groups of one item; b is packed in panels of 32 columns, a transposed a
-// in panels of 8 rows; see tile_8x32.
+// in panels of 8 rows; see tile_8x32. Transpositions are arguments here, so one program serves all products.
 #ifndef TRANSPOSE_A
-#define TRANSPOSE_A 0   // a is [K, M]
+#define TRANSPOSE_A 0   // family gpu: a is [K, M]
 #endif
 #ifndef TRANSPOSE_B
-#define TRANSPOSE_B 0   // b is [N, K]
+#define TRANSPOSE_B 0   // family gpu: b is [N, K]
 #endif
 #ifndef TILE_M
 #define TILE_M 64
@@ -37,6 +37,7 @@
 #define GROUP_M (TILE_M / WORK_M)
 #define GROUP_N (TILE_N / WORK_N)
 
+#if FAMILY != CPU_FAMILY
 __kernel __attribute__((reqd_work_group_size(GROUP_N, GROUP_M, 1)))
 void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb, INPUT(float, bias),
                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
@@ -117,26 +118,35 @@ __kernel void matmul_sum_slices(INPUT(float, partial), const int slices, INPUT(f
     const size_t at = (size_t)m * ldc + n;
     c[at] = accumulate ? c[at] + sum : sum;
 }
+#endif
 
-// panels [ceil(N / 32)][K][32] from op(b); zero past column N. Item (p, q): 64 rows k of panel p.
-__kernel void matmul_pack_panels(INPUT(float, b), const int ldb, const int K, const int N, OUTPUT(float, panels)) {
+#if FAMILY != GPU_FAMILY
+// panels [ceil(N / 32)][K][32] from b [K, N], or [N, K] if `transpose`; zero past column N.
+// Item (p, q): 64 rows k of panel p.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void matmul_pack_panels(INPUT(float, b), const int ldb, const int transpose, const int K, const int N,
+                        OUTPUT(float, panels)) {
     BIND(b);
     BIND(panels);
     const int n0 = (int)get_global_id(0) * 32, k0 = (int)get_global_id(1) * 64;
     const int columns = min(32, N - n0), k1 = min(K, k0 + 64);
     __global float *panel = panels + (size_t)n0 * K;
+    const size_t step_k = transpose ? 1 : ldb, step_n = transpose ? ldb : 1;
+    b += n0 * step_n;
     for (int k = k0; k < k1; k++) {
-#if TRANSPOSE_B
-        for (int j = 0; j < columns; j++) panel[(size_t)k * 32 + j] = b[(size_t)(n0 + j) * ldb + k];
-#else
-        for (int j = 0; j < columns; j++) panel[(size_t)k * 32 + j] = b[(size_t)k * ldb + n0 + j];
-#endif
-        for (int j = columns; j < 32; j++) panel[(size_t)k * 32 + j] = 0.0f;
+        if (columns == 32 && !transpose) {
+            vstore16(vload16(0, b + k * step_k), 0, panel + (size_t)k * 32);
+            vstore16(vload16(1, b + k * step_k), 1, panel + (size_t)k * 32);
+        } else {
+            for (int j = 0; j < 32; j++)
+                panel[(size_t)k * 32 + j] = j < columns ? b[k * step_k + j * step_n] : 0.0f;
+        }
     }
 }
 
 // panels [ceil(M / 8)][K][8] from a [K, M]; zero past row M. Item (p, q): 64 rows k of panel p.
-__kernel void matmul_pack_rows(INPUT(float, a), const int lda, const int K, const int M, OUTPUT(float, panels)) {
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void matmul_pack_rows(INPUT(float, a), const int lda, const int K, const int M, OUTPUT(float, panels)) {
     BIND(a);
     BIND(panels);
     const int m0 = (int)get_global_id(0) * 8, k0 = (int)get_global_id(1) * 64;
@@ -152,10 +162,10 @@ __kernel void matmul_pack_rows(INPUT(float, a), const int lda, const int K, cons
 }
 
 // Item (p, q): columns 32 p ..< 32 p + 32 of rows BLOCK_M q ..< BLOCK_M (q + 1).
-// With TRANSPOSE_A, a is what matmul_pack_rows made and lda is not used.
+// If `packed`, a is what matmul_pack_rows made and lda is not used.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void matmul_panels(INPUT(float, a), const int lda, INPUT(float, panels), INPUT(float, bias), OUTPUT(float, c),
-                   const int ldc, const int M, const int N, const int K, const int accumulate) {
+void matmul_panels(INPUT(float, a), const int lda, const int packed, INPUT(float, panels), INPUT(float, bias),
+                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate) {
     BIND(a);
     BIND(panels);
     BIND(bias);
@@ -166,15 +176,10 @@ void matmul_panels(INPUT(float, a), const int lda, INPUT(float, panels), INPUT(f
     for (int k0 = 0; k0 == 0 || k0 < K; k0 += BLOCK_K) {
         const int depth = min(BLOCK_K, K - k0), last = k0 + depth >= K;
         for (int m = m0; m < m1; m += 8) {
-#if TRANSPOSE_A
-            const __global float *rows = a + ((size_t)m * K + (size_t)k0 * 8);
-            const size_t a_row = 1, a_step = 8;
-#else
-            const __global float *rows = a + ((size_t)m * lda + k0);
-            const size_t a_row = lda, a_step = 1;
-#endif
-            tile_8x32(rows, a_row, a_step, panel + (size_t)k0 * 32, depth, bias && last ? bias + n0 : 0,
+            const __global float *rows = a + (packed ? (size_t)m * K + (size_t)k0 * 8 : (size_t)m * lda + k0);
+            tile_8x32(rows, packed ? 1 : lda, packed ? 8 : 1, panel + (size_t)k0 * 32, depth, bias && last ? bias + n0 : 0,
                       c + (size_t)m * ldc + n0, ldc, min(8, M - m), min(32, N - n0), accumulate || k0 > 0);
         }
     }
 }
+#endif

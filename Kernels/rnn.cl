@@ -12,6 +12,28 @@
 #define BLOCK_ROWS 8
 #endif
 
+#define DEFINE_RNN(F, S)                                                                                      \
+    /* All pointers at one unit of one row; gates and previous_h may be null. */                              \
+    static void rnn_forward_##S(const __global float *a, const __global float *u, const __global float *bias, \
+                                __global float *y, __global float *h_state, __global float *gates,            \
+                                __global float *previous_h) {                                                 \
+        F h = activate_##S(ACTIVATION, LOAD_##S(u) + LOAD_##S(a) + LOAD_##S(bias));                           \
+        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                             \
+        if (gates) STORE_##S(h, gates);                                                                       \
+        STORE_##S(h, y);                                                                                      \
+        STORE_##S(h, h_state);                                                                                \
+    }                                                                                                         \
+    /* gates (h) become the gradient of a + u; dh = dy + carry. */                                            \
+    static void rnn_backward_##S(const __global float *dy, const __global float *carry,                       \
+                                 __global float *gates) {                                                     \
+        F dh = LOAD_##S(carry);                                                                               \
+        if (dy) dh += LOAD_##S(dy);                                                                           \
+        STORE_##S(activate_backward_##S(ACTIVATION, LOAD_##S(gates), dh), gates);                             \
+    }
+DEFINE_RNN(float, 1)
+DEFINE_RNN(float16, 16)
+
+#if FAMILY != CPU_FAMILY
 __kernel void rnn_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                        const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
                        OUTPUT(float, gates), OUTPUT(float, previous_h)) {
@@ -27,15 +49,10 @@ __kernel void rnn_step(INPUT(float, projection), INPUT(int, positions), INPUT(fl
     if (j >= H || b >= active) return;
     const int n = n0 + b;
     const size_t at = (size_t)n * H + j, state = (size_t)b * H + j;
-    const float a = projection[(size_t)(positions ? positions[n] : n) * H + j];
-    const float h = activate_1(ACTIVATION, product[state] + a + bias[j]);
-    if (previous_h) previous_h[at] = h_state[state];
-    if (gates) gates[at] = h;
-    y[at] = h;
-    h_state[state] = h;
+    rnn_forward_1(projection + (size_t)(positions ? positions[n] : n) * H + j, product + state, bias + j, y + at,
+                  h_state + state, AT(gates, at), AT(previous_h, at));
 }
 
-// gates (h) become the gradient of a + u; dh = dy + carry.
 __kernel void rnn_step_backward(INPUT(float, dy), INPUT(float, carry), const int n0, const int active, const int H,
                                 OUTPUT(float, gates)) {
     BIND(dy);
@@ -44,10 +61,11 @@ __kernel void rnn_step_backward(INPUT(float, dy), INPUT(float, carry), const int
     const int j = get_global_id(0), b = get_global_id(1);
     if (j >= H || b >= active) return;
     const size_t at = (size_t)(n0 + b) * H + j;
-    const float dh = carry[(size_t)b * H + j] + (dy ? dy[at] : 0.0f);
-    gates[at] = activate_backward_1(ACTIVATION, gates[at], dh);
+    rnn_backward_1(AT(dy, at), carry + (size_t)b * H + j, gates + at);
 }
+#endif
 
+#if FAMILY != GPU_FAMILY
 // `panels`: W_hh^T packed [ceil(H / 32)][H][32]; `product` [B, H] is scratch.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void rnn_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, panels),
@@ -73,16 +91,9 @@ void rnn_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias
         panel_product(h_state, H, rows, panels, H, 0, H, H, product, H, 0);
         for (int r = 0; r < rows; r++) {
             const size_t at = (size_t)(n0 + r) * H, state = (size_t)r * H;
-            const size_t from = (size_t)(positions ? positions[n0 + r] : n0 + r) * H;
-            for (int j = 0; j < H; j += 16) {
-                const int count = H - j;
-                const float16 sum = load16(product + state + j, count) + load16(projection + from + j, count);
-                const float16 h = activate_16(ACTIVATION, sum + load16(bias + j, count));
-                if (previous_h) store16(load16(h_state + state + j, count), previous_h + at + j, count);
-                if (gates) store16(h, gates + at + j, count);
-                store16(h, y + at + j, count);
-                store16(h, h_state + state + j, count);
-            }
+            const __global float *a = projection + (size_t)(positions ? positions[n0 + r] : n0 + r) * H;
+            EACH_UNIT(H, rnn_forward, (a + j, product + state + j, bias + j, y + at + j, h_state + state + j,
+                                       AT(gates, at + j), AT(previous_h, at + j)))
         }
     }
 }
@@ -104,13 +115,9 @@ void rnn_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(int, offset
         if (rows <= 0) continue;
         for (int r = 0; r < rows; r++) {
             const size_t at = (size_t)(n0 + r) * H, state = (size_t)r * H;
-            for (int j = 0; j < H; j += 16) {
-                const int count = H - j;
-                float16 dh = load16(carry + state + j, count);
-                if (dy) dh += load16(dy + at + j, count);
-                store16(activate_backward_16(ACTIVATION, load16(gates + at + j, count), dh), gates + at + j, count);
-            }
+            EACH_UNIT(H, rnn_backward, (AT(dy, at + j), carry + state + j, gates + at + j))
         }
         panel_product(gates + (size_t)n0 * H, H, rows, panels, H, 0, H, H, carry, H, 0);
     }
 }
+#endif

@@ -12,7 +12,16 @@ typedef struct {
     /// Panels of the first and second packed matrix; `gates` > 0: the first is packed by unit groups.
     long firstPanels, secondPanels;
     int gates;
+    /// Floats before the workers' areas.
+    long size;
 } Job;
+
+/// The next `count` floats of the scratch memory on a cache line; NULL while only counting.
+static float *take(long *size, float *scratch, long count) {
+    float *area = scratch ? scratch + *size : NULL;
+    *size += cvRound(count, 16);
+    return area;
+}
 
 static int gateCount(int kind) { return kind == cvLSTM ? 4 : kind == cvGRU ? 3 : 1; }
 
@@ -56,23 +65,19 @@ static Job plan(const cvContext *context, const cvRecurrent *p, bool backward, f
     cvRecurrentAreas *areas = &job.areas;
     areas->block = cvRecurrentBlock(context, p->kind, H, R, p->batch);
     areas->workStride = areaSize(p, areas->block);
-    areas->first = scratch;
-    areas->second = areas->first + cvRound(firstSize, 16);
-    areas->bias = areas->second + cvRound(secondSize, 16);
-    areas->zeros = areas->bias + cvRound((gateCount(p->kind) + 1) * cvRound(H, width), 16);
-    areas->work = areas->zeros + cvRound(cvMax(H, R), 16);
+    areas->first = take(&job.size, scratch, firstSize);
+    areas->second = take(&job.size, scratch, secondSize);
+    areas->bias = take(&job.size, scratch, (gateCount(p->kind) + 1) * cvRound(H, width));
+    areas->zeros = take(&job.size, scratch, cvMax(H, R));
+    areas->work = take(&job.size, scratch, 0);
     return job;
 }
 
 long cvRecurrentScratch(const cvContext *context, const cvRecurrent *p) {
     long most = 0;
     for (int backward = 0; backward < 2; backward++) {
-        // Offsets from a null base would be undefined; any array's address does.
-        float origin[1];
-        Job job = plan(context, p, backward, origin);
-        long size = (long)(((char *)job.areas.work - (char *)origin) / (long)sizeof(float))
-            + job.areas.workStride * cvPoolThreads(context->pool);
-        most = cvMax(most, size);
+        Job job = plan(context, p, backward, NULL);
+        most = cvMax(most, job.size + job.areas.workStride * cvPoolThreads(context->pool));
     }
     return most;
 }

@@ -74,9 +74,8 @@ extension OpenCLBackend {
     /// Packs op(b) [K, N] for `multiply(_:panels:)` and the recurrent `rows` plan.
     func pack(_ b: Tensor, stride: Int, transpose: Bool, k: Int, n: Int) throws -> PackedPanels {
         let panels = try makeTensor(shape: [(n + 31) / 32, k, 32])
-        try launch(.matmulPackPanels, ["TRANSPOSE_B": transpose ? 1 : 0],
-                   global: ((n + 31) / 32, (k + 63) / 64, 1),
-                   [.tensor(b), .int(stride), .int(k), .int(n), .tensor(panels)])
+        try launch(.matmulPackPanels, global: ((n + 31) / 32, (k + 63) / 64, 1),
+                   [.tensor(b), .int(stride), .flag(transpose), .int(k), .int(n), .tensor(panels)])
         return PackedPanels(panels: panels, k: k, n: n)
     }
 
@@ -87,11 +86,10 @@ extension OpenCLBackend {
             try launch(.matmulPackRows, global: ((p.m + 7) / 8, (p.k + 63) / 64, 1),
                        [.tensor(p.a), .int(p.strideA), .int(p.k), .int(p.m), .tensor(a)])
         }
-        let block = 64
-        try launch(.matmulPanels, ["TRANSPOSE_A": p.transposeA ? 1 : 0, "BLOCK_M": block],
-                   global: ((p.n + 31) / 32, (p.m + block - 1) / block, 1),
-                   [.tensor(a), .int(p.strideA), .tensor(panels.panels), .optional(p.bias), .tensor(p.c),
-                    .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate)])
+        let block = 64  // BLOCK_M of the kernel
+        try launch(.matmulPanels, global: ((p.n + 31) / 32, (p.m + block - 1) / block, 1),
+                   [.tensor(a), .int(p.strideA), .flag(p.transposeA), .tensor(panels.panels), .optional(p.bias),
+                    .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate)])
     }
 
     public func columnSums(of x: Tensor, into sums: Tensor, accumulate: Bool) throws {

@@ -57,7 +57,8 @@ public final class OpenCLBackend: Backend {
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found[index].handle)
         queue = try CommandQueue(context)
         memory = BufferPool(context: context, largestAllocation: device.largestAllocation)
-        programs = ProgramCache(context: context, device: device, sources: KernelSources(environment: environment),
+        programs = ProgramCache(context: context, device: device, family: family,
+                                sources: KernelSources(environment: environment),
                                 binaries: BinaryCache(directory: cacheDirectory, environment: environment))
         info = DeviceInfo(kind: .opencl, selector: "opencl:\(index)", name: device.name, vendor: device.vendor,
                           driver: "\(device.platform), \(device.driver)", computeUnits: device.computeUnits,

@@ -16,6 +16,7 @@ final class CaseRun {
         let start: [Double]
         let meaning: IndexMeaning
         let tolerance: Double
+        let smallestScale: Double
         let sameZeros: Bool
         var recorded = false
     }
@@ -63,9 +64,9 @@ final class CaseRun {
 
     /// Starts as NaN and must be overwritten completely.
     func output(_ name: String, _ shape: Shape, _ tolerance: Double, _ meaning: IndexMeaning = .element,
-                sameZeros: Bool = false) throws -> Tensor {
+                smallestScale: Double = 1e-3, sameZeros: Bool = false) throws -> Tensor {
         try make(name, [Double](repeating: .nan, count: shape.count), shape, .output, tolerance: tolerance,
-                 meaning: meaning, sameZeros: sameZeros)
+                 meaning: meaning, smallestScale: smallestScale, sameZeros: sameZeros)
     }
 
     /// Starts as a number that nothing computes, and must equal the reference's integers.
@@ -81,10 +82,10 @@ final class CaseRun {
     }
 
     /// Starts at a known number and is added to.
-    func accumulator(_ name: String, _ shape: Shape, _ tolerance: Double,
-                     _ meaning: IndexMeaning = .element) throws -> Tensor {
+    func accumulator(_ name: String, _ shape: Shape, _ tolerance: Double, _ meaning: IndexMeaning = .element,
+                     smallestScale: Double = 1e-3) throws -> Tensor {
         try make(name, [Double](repeating: 0.25, count: shape.count), shape, .inPlace, tolerance: tolerance,
-                 meaning: meaning)
+                 meaning: meaning, smallestScale: smallestScale)
     }
 
     /// Read and written.
@@ -94,7 +95,8 @@ final class CaseRun {
     }
 
     private func make(_ name: String, _ values: [Double], _ shape: Shape, _ role: Role, type: ElementType? = nil,
-                      tolerance: Double = 0, meaning: IndexMeaning = .element, sameZeros: Bool = false) throws -> Tensor {
+                      tolerance: Double = 0, meaning: IndexMeaning = .element, smallestScale: Double = 1e-3,
+                      sameZeros: Bool = false) throws -> Tensor {
         let front = Self.fronts[tensors.count % Self.fronts.count]
         let edge = [Double](repeating: Self.guardValue, count: max(front, Self.back))
         let contents = edge.prefix(front) + values.map { Double(Float($0)) } + edge.prefix(Self.back)
@@ -106,7 +108,7 @@ final class CaseRun {
         }
         let tensor = Tensor(buffer: whole.buffer, offset: front, shape: shape)
         tensors.append(Guarded(name: name, tensor: tensor, front: front, role: role, start: Array(contents),
-                               meaning: meaning, tolerance: tolerance, sameZeros: sameZeros))
+                               meaning: meaning, tolerance: tolerance, smallestScale: smallestScale, sameZeros: sameZeros))
         return tensor
     }
 
@@ -139,7 +141,8 @@ final class CaseRun {
         } else if !item.recorded {
             tensors[i].recorded = true
             records.append(CaseRecord(name: item.name, values: Array(now[inside]), meaning: item.meaning,
-                                      tolerance: item.tolerance, sameZeros: item.sameZeros))
+                                      tolerance: item.tolerance, smallestScale: item.smallestScale,
+                                      sameZeros: item.sameZeros))
         }
     }
 }

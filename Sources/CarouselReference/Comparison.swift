@@ -3,7 +3,8 @@ import CarouselCore
 /// One tensor of one case: what the device computed against what it should have.
 public struct ComparedTensor: Sendable {
     public let name: String
-    /// max |a − b| / max(max |b|, 1e-3), b from the reference; infinite if a is not finite.
+    /// max |a − b| / max(max |b|, smallest scale), b from the reference; infinite if a is not finite.
+    /// The smallest scale is 1e-3, and more for recurrent results, which can be small by cancellation.
     public let error: Double
     public let tolerance: Double
     /// First bad element, its meaning and both values; nil when the tensor passes.
@@ -60,6 +61,8 @@ struct CaseRecord {
     let values: [Double]
     let meaning: IndexMeaning
     let tolerance: Double
+    /// The tensor is judged as if its largest element were no smaller.
+    var smallestScale = 1e-3
     /// Zeros must be at the same places (dropout).
     let sameZeros: Bool
 
@@ -72,7 +75,7 @@ struct CaseRecord {
         }
         var largest = 0.0, error = 0.0
         for value in reference.values { largest = max(largest, abs(value)) }
-        let scale = max(largest, 1e-3)
+        let scale = max(largest, reference.smallestScale)
         var firstBad: Int?
         for i in 0..<reference.values.count {
             let a = device.values[i], b = reference.values[i]

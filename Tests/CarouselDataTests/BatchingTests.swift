@@ -26,6 +26,7 @@ import Testing
         #expect(plan(1, 2) == plan(1, 2))
         #expect(plan(1, 2) != plan(1, 3))
         #expect(plan(1, 2) != plan(2, 2))
+        #expect(BatchPlan.training(lengths: lengths, batchSize: .max, seed: 1, epoch: -1).map(\.count) == [3000])
     }
 
     @Test func batchesHoldSimilarLengths() {
@@ -51,6 +52,8 @@ import Testing
         #expect(StratifiedSplit.split(labels: labels, fraction: 0.2, seed: 7).held == parts.held)
         #expect(StratifiedSplit.split(labels: labels, fraction: 0.2, seed: 8).held != parts.held)
         #expect(StratifiedSplit.split(labels: labels, fraction: 0, seed: 7).held.isEmpty)
+        #expect(StratifiedSplit.split(labels: labels, fraction: .nan, seed: 7).held.isEmpty)
+        #expect(StratifiedSplit.split(labels: labels, fraction: 7, seed: 7).training.isEmpty)
         #expect(StratifiedSplit.split(labels: [], fraction: 0.5, seed: 7).training.isEmpty)
     }
 

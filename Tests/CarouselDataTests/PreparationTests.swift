@@ -179,6 +179,8 @@ import Testing
         #expect(abs(preparation.deviation[0] - Float((8.0 / 3).squareRoot())) < 1e-6)
         let rows = try preparation.apply(data)
         #expect(rows.map(\.count) == [2, 2] && rows[0][1] == 0)
+        #expect(try SeriesPreparation.fit(data, maximumLength: .max).apply(data)[0].count == 4)
+        #expect(throws: CarouselError.self) { try SeriesPreparation(mean: [0, 0], deviation: [1]).apply(data) }
         #expect(try JSONDecoder().decode(SeriesPreparation.self, from: JSONEncoder().encode(preparation)) == preparation)
         #expect(throws: CarouselError.self) { try preparation.apply(SeriesDataSet(name: "s", series: [[1]], width: 1)) }
     }

@@ -85,10 +85,13 @@ struct ProgramTests {
         #expect(backend.allocatedBytes == before)
     }
 
-    @Test func everyKernelFileBuilds() throws {
-        let backend = try DeviceSupport.backend(.cpu)
-        let names: [KernelName] = [.matmulTiled, .fill, .gather, .reduceRows, .rnnStep, .lstmStep, .gruStep, .poolingMean,
-                                   .lossSoftmax, .sgd]
+    /// Without defines: each file has defaults for its parameters.
+    @Test(arguments: OpenCLBackend.KernelFamily.allCases)
+    func everyKernelFileBuilds(family: OpenCLBackend.KernelFamily) throws {
+        let backend = try DeviceSupport.backend(family, adding: ["CAROUSEL_KERNEL_CACHE": "off"])
+        let expensive: [KernelName] = family == .gpu ? [.matmulTiled, .rnnStep, .lstmStep, .gruStep]
+            : [.matmulPanels, .rnnRows, .lstmRows, .gruRows]
+        let names = expensive + [.fill, .gather, .reduceRows, .poolingMean, .lossSoftmax, .sgd]
         for name in names { _ = try backend.programs.kernel(name, [:]) }
     }
 }

@@ -13,36 +13,67 @@ SMALL long tileRows(long vectors) { return vectors <= 2 ? 6 : vectors == 3 ? 4 :
 
 typedef void (*Tile)(long k, const float *a, long lda, const float *packed, V *out);
 
-#define TILE(M, NV) \
-    static void tile##M##x##NV(long K, const float *a, long lda, const float *packed, V *out) { \
+// tileMxN reads a [M rows, k]; acrossMxN reads a transposed, [k, M columns]. `lda` is the distance of stored rows.
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define TILE(NAME, M, NV, A) \
+    static void NAME(long K, const float *a, long lda, const float *packed, V *out) { \
         V sum[M][NV]; \
-        _Pragma("clang loop unroll(full)") for (int i = 0; i < M; i++) \
-            _Pragma("clang loop unroll(full)") for (int j = 0; j < NV; j++) sum[i][j] = 0; \
+        UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < NV; j++) sum[i][j] = 0; \
         for (long k = 0; k < K; k++) { \
             V b[NV]; \
-            _Pragma("clang loop unroll(full)") for (int j = 0; j < NV; j++) b[j] = load(packed + j * WIDTH); \
-            _Pragma("clang loop unroll(full)") for (int i = 0; i < M; i++) { \
-                V x = splat(a[i * lda + k]); \
-                _Pragma("clang loop unroll(full)") for (int j = 0; j < NV; j++) sum[i][j] = fma_(x, b[j], sum[i][j]); \
+            UNROLL for (int j = 0; j < NV; j++) b[j] = load(packed + j * WIDTH); \
+            UNROLL for (int i = 0; i < M; i++) { \
+                V x = splat(A); \
+                UNROLL for (int j = 0; j < NV; j++) sum[i][j] = fma_(x, b[j], sum[i][j]); \
             } \
             packed += NV * WIDTH; \
         } \
-        _Pragma("clang loop unroll(full)") for (int i = 0; i < M; i++) \
-            _Pragma("clang loop unroll(full)") for (int j = 0; j < NV; j++) out[i * NV + j] = sum[i][j]; \
+        UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < NV; j++) out[i * NV + j] = sum[i][j]; \
     }
-#define TILES(M) TILE(M, 1) TILE(M, 2) TILE(M, 3) TILE(M, 4)
-TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+#define TILES(M, NV) TILE(tile##M##x##NV, M, NV, a[i * lda + k]) TILE(across##M##x##NV, M, NV, a[k * lda + i])
+#define ROW(M) TILES(M, 1) TILES(M, 2) TILES(M, 3) TILES(M, 4)
+ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6)
+#undef ROW
 #undef TILES
 #undef TILE
-#define TILES(M) { tile##M##x1, tile##M##x2, tile##M##x3, tile##M##x4 }
-static const Tile tiles[6][4] = { TILES(1), TILES(2), TILES(3), TILES(4), TILES(5), TILES(6) };
-#undef TILES
+#undef UNROLL
+#define ROW(KIND, M) { KIND##M##x1, KIND##M##x2, KIND##M##x3, KIND##M##x4 }
+#define TABLE_OF(KIND) { ROW(KIND, 1), ROW(KIND, 2), ROW(KIND, 3), ROW(KIND, 4), ROW(KIND, 5), ROW(KIND, 6) }
+static const Tile tiles[6][4] = TABLE_OF(tile);
+static const Tile tilesAcross[6][4] = TABLE_OF(across);
+#undef TABLE_OF
+#undef ROW
 
 /// Rows of the next tile when `rows` are left: equal shares, so that no tile is left with one row.
 SMALL long nextTile(long rows, long vectors) {
     long most = tileRows(vectors);
     long tilesLeft = (rows + most - 1) / most;
     return (rows + tilesLeft - 1) / tilesLeft;
+}
+
+typedef float Four __attribute__((ext_vector_type(4)));
+typedef float FourLoose __attribute__((ext_vector_type(4), aligned(4), may_alias));
+
+/// Rows n ..< n + valid of a transposed b become lanes: blocks of 4 x 4 are transposed in registers.
+static void packRows(const cvProduct *p, long n, long valid, long stride, float *out) {
+    for (long lane = 0; lane < WIDTH; lane += 4) {
+        const float *b = p->b + (n + lane) * p->ldb;
+        long k = 0, ld = p->ldb;
+        for (; lane + 4 <= valid && k + 4 <= p->k; k += 4) {
+            Four r0 = *(const FourLoose *)(b + k), r1 = *(const FourLoose *)(b + ld + k);
+            Four r2 = *(const FourLoose *)(b + 2 * ld + k), r3 = *(const FourLoose *)(b + 3 * ld + k);
+            Four low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+            Four low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+            float *to = out + k * stride + lane;
+            *(FourLoose *)to = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+            *(FourLoose *)(to + stride) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+            *(FourLoose *)(to + 2 * stride) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+            *(FourLoose *)(to + 3 * stride) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+        }
+        for (; k < p->k; k++) {
+            for (long i = 0; i < 4; i++) out[k * stride + lane + i] = lane + i < valid ? b[i * ld + k] : 0.0f;
+        }
+    }
 }
 
 /// `valid` columns of b from column `n`, as one vector column of a panel whose rows lie `stride` floats apart.
@@ -52,14 +83,7 @@ static void packVector(const cvProduct *p, long n, long valid, long stride, floa
     } else if (!p->transposeB) {
         for (long k = 0; k < p->k; k++) store(out + k * stride, loadN(p->b + k * p->ldb + n, valid));
     } else {
-        // 16 steps of k at a time keep both sides of the transposition in the first cache.
-        for (long k0 = 0; k0 < p->k; k0 += 16) {
-            long k1 = k0 + 16 < p->k ? k0 + 16 : p->k;
-            for (long lane = 0; lane < WIDTH; lane++) {
-                const float *row = p->b + (n + lane) * p->ldb;
-                for (long k = k0; k < k1; k++) out[k * stride + lane] = lane < valid ? row[k] : 0.0f;
-            }
-        }
+        packRows(p, n, valid, stride, out);
     }
 }
 
@@ -86,6 +110,8 @@ static void packGates(long hidden, long state, int gates, long group, const floa
 
 enum { depth = 256 };
 
+SMALL void copyFloats(float *to, const float *from, long n) { FOR_VECTORS(n, storeN(to + i, loadN(from + i, w), w);); }
+
 /// Rows row ..< row + rows, panels panel ..< panel + panels of c. `areaA` holds rows x depth floats if a is transposed.
 static void productBlock(const cvProduct *p, const float *packed, long row, long rows, long panel, long panels,
                          float *areaA) {
@@ -95,15 +121,10 @@ static void productBlock(const cvProduct *p, const float *packed, long row, long
         const float *a = p->a + row * p->lda + k0;
         long lda = p->lda;
         if (p->transposeA) {
-            for (long i0 = 0; i0 < rows; i0 += 16) {
-                long i1 = i0 + 16 < rows ? i0 + 16 : rows;
-                for (long k = 0; k < kb; k++) {
-                    const float *source = p->a + (k0 + k) * p->lda + row;
-                    for (long i = i0; i < i1; i++) areaA[i * depth + k] = source[i];
-                }
-            }
+            // A compact copy: rows of a far apart would each need a page of their own.
+            for (long k = 0; k < kb; k++) copyFloats(areaA + k * rows, p->a + (k0 + k) * p->lda + row, rows);
             a = areaA;
-            lda = depth;
+            lda = rows;
         }
         for (long q = panel; q < panel + panels; q++) {
             long column = q * PANEL * WIDTH, left = p->n - column;
@@ -112,7 +133,8 @@ static void productBlock(const cvProduct *p, const float *packed, long row, long
             const float *b = packed + column * p->k + k0 * vectors * WIDTH;
             for (long i = 0, m; i < rows; i += m) {
                 m = nextTile(rows - i, vectors);
-                tiles[m - 1][vectors - 1](kb, a + i * lda, lda, b, out);
+                if (p->transposeA) tilesAcross[m - 1][vectors - 1](kb, a + i, lda, b, out);
+                else tiles[m - 1][vectors - 1](kb, a + i * lda, lda, b, out);
                 for (long r = 0; r < m; r++) {
                     float *c = p->c + (row + i + r) * p->ldc + column;
                     for (long j = 0; j < vectors; j++) {

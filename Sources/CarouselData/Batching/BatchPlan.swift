@@ -11,7 +11,7 @@ public enum BatchPlan {
     /// The rows are shuffled; inside windows of 50 batches they are sorted by length and cut into batches;
     /// then the batches are shuffled. All batches but one have `batchSize` rows.
     public static func training(lengths: [Int], batchSize: Int, seed: UInt64, epoch: Int) -> [[Int]] {
-        let size = max(1, batchSize)
+        let size = clamped(batchSize, lengths)
         var generator = SeededGenerator(seed: seed, purpose: 0x6261_7463_6800_0000 &+ UInt64(bitPattern: Int64(epoch)))
         let shuffled = generator.permutation(lengths.count)
         var batches: [[Int]] = []
@@ -25,8 +25,11 @@ public enum BatchPlan {
 
     /// Batches for evaluation: all rows sorted by length, shortest first; equal lengths keep their order.
     public static func evaluation(lengths: [Int], batchSize: Int) -> [[Int]] {
-        cut(sorted(Array(lengths.indices), lengths), max(1, batchSize))
+        cut(sorted(Array(lengths.indices), lengths), clamped(batchSize, lengths))
     }
+
+    /// At least one row, at most all of them.
+    private static func clamped(_ batchSize: Int, _ lengths: [Int]) -> Int { max(1, min(batchSize, lengths.count)) }
 
     /// `rows` by length; the position decides between equal lengths.
     private static func sorted(_ rows: [Int], _ lengths: [Int]) -> [Int] {

@@ -11,6 +11,7 @@ public enum StratifiedSplit {
     /// - Returns: row numbers, ascending in both parts; a pure function of the arguments.
     public static func split(labels: [Int32], fraction: Double, seed: UInt64,
                              texts: [String]? = nil) -> (training: [Int], held: [Int]) {
+        let fraction = fraction.isFinite ? min(max(fraction, 0), 1) : 0
         // A group is one text with all its copies; it belongs to the class of its first row.
         var groups: [[Int]] = []
         if let texts, texts.count == labels.count {
@@ -35,7 +36,7 @@ public enum StratifiedSplit {
         for label in groupsOfClass.keys.sorted() {
             let members = groupsOfClass[label] ?? []
             let rows = members.reduce(0) { $0 + groups[$1].count }
-            var wanted = Int((Double(rows) * min(max(fraction, 0), 1)).rounded())
+            var wanted = Int((Double(rows) * fraction).rounded())
             if members.count > 1, fraction > 0, fraction < 1 { wanted = min(max(wanted, 1), rows - 1) }
             var taken = 0
             let order = generator.permutation(members.count)

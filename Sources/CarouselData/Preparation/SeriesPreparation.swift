@@ -55,9 +55,14 @@ public struct SeriesPreparation: Codable, Sendable, Equatable {
             throw CarouselError(.badData, "the series have \(data.width) channels, the model was trained with \(width)",
                                 at: data.origin.path, hint: "give the same channels in the same order as in training")
         }
-        let limit = maximumLength > 0 ? maximumLength * width : Int.max
+        guard deviation.count == width, width > 0 else {
+            throw CarouselError(.badData, "\(width) means but \(deviation.count) deviations", at: "series preparation",
+                                hint: "restore the model's files; they are not meant to be edited by hand")
+        }
         return data.series.map { series in
-            var result = [Float](repeating: 0, count: min(series.count, limit))
+            let steps = series.count / width
+            let kept = maximumLength > 0 ? min(steps, maximumLength) : steps
+            var result = [Float](repeating: 0, count: kept * width)
             for i in result.indices { result[i] = (series[i] - mean[i % width]) / deviation[i % width] }
             return result
         }

@@ -16,6 +16,8 @@ final class ProgramCache {
 
     private let context: OpenCLContext
     private let device: OpenCLDeviceDescription
+    /// Kernels of the other family are not compiled.
+    private let family: OpenCLBackend.KernelFamily
     private let sources: KernelSources
     private let binaries: BinaryCache
     private var programs: [Key: OpenCLProgram] = [:]
@@ -23,9 +25,11 @@ final class ProgramCache {
     /// Programs compiled from source by this process (the others came from disk).
     private(set) var compiledCount = 0
 
-    init(context: OpenCLContext, device: OpenCLDeviceDescription, sources: KernelSources, binaries: BinaryCache) {
+    init(context: OpenCLContext, device: OpenCLDeviceDescription, family: OpenCLBackend.KernelFamily,
+         sources: KernelSources, binaries: BinaryCache) {
         self.context = context
         self.device = device
+        self.family = family
         self.sources = sources
         self.binaries = binaries
     }
@@ -42,7 +46,8 @@ final class ProgramCache {
         let key = Key(file: file, defines: defines)
         if let program = programs[key] { return program }
         let source = try sources.program(file)
-        let options = ["-cl-std=CL1.2", defines.options].filter { !$0.isEmpty }.joined(separator: " ")
+        let options = ["-cl-std=CL1.2", "-D FAMILY=\(family == .gpu ? 1 : 2)", defines.options]
+            .filter { !$0.isEmpty }.joined(separator: " ")
         let identity = [device.name, device.driver, device.platform, device.platformVersion, options, source]
             .joined(separator: "\n")
         let program: OpenCLProgram

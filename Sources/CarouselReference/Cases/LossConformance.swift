@@ -9,6 +9,8 @@ extension Conformance {
                 for scale in [2.0, 80.0] {
                     for (weighted, smoothing) in [(false, 0.0), (true, 0.0), (false, 0.1), (true, 0.1)] {
                         let width = kind == .softmax ? classes : 1
+                        // Of one class the gradient is 0, and (1 − ε) + ε a rounding away from 1.
+                        if kind == .softmax && classes == 1 && smoothing > 0 { continue }
                         let name = "\(kind.rawValue) B\(batch) C\(width) logits to \(Int(scale))"
                             + (weighted ? " weighted" : "") + (smoothing > 0 ? " smoothing" : "")
                         if cases.contains(where: { $0.name == name }) { continue }

@@ -73,10 +73,10 @@ extension RecurrentCase {
 
         var inference = pass
         inference.activations = nil
-        inference.y = try run.output("y in inference", pass.y.shape, tolerance, .packed(layout, width: state))
-        inference.hT = try run.output("hT in inference", pass.hT.shape, tolerance, .grid("b", "unit", width: state))
+        inference.y = try stateOutput(run, "y in inference", pass.y.shape, tolerance, .packed(layout, width: state))
+        inference.hT = try stateOutput(run, "hT in inference", pass.hT.shape, tolerance, .grid("b", "unit", width: state))
         inference.cT = try pass.cT.map {
-            try run.output("cT in inference", $0.shape, tolerance, .grid("b", "unit", width: hidden))
+            try stateOutput(run, "cT in inference", $0.shape, tolerance, .grid("b", "unit", width: hidden))
         }
         try run.backend.recurrentForward(inference)
         try run.settle()
@@ -93,6 +93,24 @@ extension RecurrentCase {
     }
 
     private var tolerance: Double { Tolerance.recurrent }
+    /// Of W_ih.
+    private var inputScale: Double { 1 / Double(input).squareRoot() }
+    /// Of W_hh: keeps the states of relu and linear cells in range over 130 steps.
+    private var stateScale: Double {
+        (cell.activation == .relu || cell.activation == .linear ? 0.7 : 1) / Double(state).squareRoot()
+    }
+
+    /// A state: of order 1, unless it is the only one and happens to be near 0.
+    private func stateOutput(_ run: CaseRun, _ name: String, _ shape: Shape, _ tolerance: Double,
+                       _ meaning: IndexMeaning) throws -> Tensor {
+        try run.output(name, shape, tolerance, meaning, smallestScale: 0.1)
+    }
+
+    /// A weight's gradient: a sum over the packed rows, of order √N.
+    private func weightGradient(_ run: CaseRun, _ name: String, _ shape: Shape, _ tolerance: Double,
+                     _ meaning: IndexMeaning) throws -> Tensor {
+        try run.accumulator(name, shape, tolerance, meaning, smallestScale: 0.03 * Double(rows).squareRoot())
+    }
 
     private func makePass(_ run: CaseRun, _ layout: SequenceLayout) throws -> RecurrentPass {
         let packed = try PackedLayout(layout, on: run.backend)
@@ -106,34 +124,34 @@ extension RecurrentCase {
         } else {
             x = .dense(try run.input("x", [N, input]))
         }
-        // Weights of this size keep the states of relu and linear cells in range over 130 steps.
-        let scaleIH = 1 / Double(input).squareRoot()
-        let scaleHH = (cell.activation == .relu || cell.activation == .linear ? 0.7 : 1) / Double(R).squareRoot()
         let weights = RecurrentWeights(
-            wIH: try run.input("wIH", [G * H, input], scale: scaleIH),
-            wHH: try run.input("wHH", [G * H, R], scale: scaleHH),
+            wIH: try run.input("wIH", [G * H, input], scale: inputScale),
+            wHH: try run.input("wHH", [G * H, R], scale: stateScale),
             wHR: try projection == nil ? nil : run.input("wHR", [R, H], scale: 1.5 / Double(H).squareRoot()),
             bIH: try options.contains(.bIH) ? run.input("bIH", [G * H], scale: 0.5) : nil,
             bHH: try options.contains(.bHH) ? run.input("bHH", [G * H], scale: 0.5) : nil)
         let unit = IndexMeaning.packed(layout, width: H)
         let activations = RecurrentActivations(
-            gates: try run.output("gates", [N, G * H], tolerance, .packedGates(layout, cell, hidden: H)),
-            previousH: try run.output("previousH", [N, R], tolerance, .packed(layout, width: R)),
-            c: try cell.kind == .lstm ? run.output("c", [N, H], tolerance, unit) : nil,
-            candidate: try cell.kind == .gru ? run.output("candidate", [N, H], tolerance, unit) : nil,
-            hidden: try projection == nil ? nil : run.output("hidden", [N, H], tolerance, unit))
+            gates: try stateOutput(run, "gates", [N, G * H], tolerance, .packedGates(layout, cell, hidden: H)),
+            previousH: try stateOutput(run, "previousH", [N, R], tolerance, .packed(layout, width: R)),
+            c: try cell.kind == .lstm ? stateOutput(run, "c", [N, H], tolerance, unit) : nil,
+            candidate: try cell.kind == .gru ? stateOutput(run, "candidate", [N, H], tolerance, unit) : nil,
+            hidden: try projection == nil ? nil : stateOutput(run, "hidden", [N, H], tolerance, unit))
         return RecurrentPass(
             cell: cell, layout: packed, input: x, weights: weights,
             h0: try options.contains(.h0) ? run.input("h0", [B, R]) : nil,
             c0: try options.contains(.c0) && cell.kind == .lstm ? run.input("c0", [B, H]) : nil,
-            y: try run.output("y", [N, R], tolerance, .packed(layout, width: R)),
-            hT: try run.output("hT", [B, R], tolerance, .grid("b", "unit", width: R)),
-            cT: try cell.kind == .lstm ? run.output("cT", [B, H], tolerance, .grid("b", "unit", width: H)) : nil,
+            y: try stateOutput(run, "y", [N, R], tolerance, .packed(layout, width: R)),
+            hT: try stateOutput(run, "hT", [B, R], tolerance, .grid("b", "unit", width: R)),
+            cT: try cell.kind == .lstm ? stateOutput(run, "cT", [B, H], tolerance, .grid("b", "unit", width: H)) : nil,
             activations: activations)
     }
 
     private func makeGradients(_ run: CaseRun, _ pass: RecurrentPass, _ layout: SequenceLayout) throws -> RecurrentGradients {
         let B = lengths.count, H = hidden, R = state, isLSTM = cell.kind == .lstm
+        // Sums over the gates, each a gradient of about 0.1 times a weight.
+        let inputSum = 0.05 * Double(cell.gateCount * H).squareRoot() * inputScale
+        let stateSum = 0.05 * Double(cell.gateCount * H).squareRoot() * stateScale
         let trainsBiases = !options.contains(.frozenBiases)
         let unit = IndexMeaning.grid("b", "unit", width: H), stateUnit = IndexMeaning.grid("b", "unit", width: R)
         let inputShape: Shape, inputMeaning: IndexMeaning
@@ -143,26 +161,29 @@ extension RecurrentCase {
         }
         let bias = IndexMeaning.gateRows(cell, hidden: H, width: 1, "bias")
         let weights = RecurrentWeights(
-            wIH: try run.accumulator("dwIH", pass.weights.wIH.shape, tolerance,
+            wIH: try weightGradient(run, "dwIH", pass.weights.wIH.shape, tolerance,
                                      .gateRows(cell, hidden: H, width: input, "input")),
-            wHH: try run.accumulator("dwHH", pass.weights.wHH.shape, tolerance,
+            wHH: try weightGradient(run, "dwHH", pass.weights.wHH.shape, tolerance,
                                      .gateRows(cell, hidden: H, width: R, "state")),
             wHR: try pass.weights.wHR.map {
-                try run.accumulator("dwHR", $0.shape, tolerance, .grid("state", "unit", width: H))
+                try weightGradient(run, "dwHR", $0.shape, tolerance, .grid("state", "unit", width: H))
             },
             bIH: try pass.weights.bIH.flatMap {
-                trainsBiases ? try run.accumulator("dbIH", $0.shape, tolerance, bias) : nil
+                trainsBiases ? try weightGradient(run, "dbIH", $0.shape, tolerance, bias) : nil
             },
             bHH: try pass.weights.bHH.flatMap {
-                trainsBiases ? try run.accumulator("dbHH", $0.shape, tolerance, bias) : nil
+                trainsBiases ? try weightGradient(run, "dbHH", $0.shape, tolerance, bias) : nil
             })
         return RecurrentGradients(
             dy: try options.contains(.dy) ? run.input("dy", pass.y.shape) : nil,
             dhT: try options.contains(.dhT) ? run.input("dhT", [B, R]) : nil,
             dcT: try options.contains(.dcT) && isLSTM ? run.input("dcT", [B, H]) : nil,
-            dInput: try options.contains(.dInput) ? run.output("dInput", inputShape, tolerance, inputMeaning) : nil,
-            dh0: try options.contains(.dh0) ? run.output("dh0", [B, R], tolerance, stateUnit) : nil,
-            dc0: try options.contains(.dc0) && isLSTM ? run.output("dc0", [B, H], tolerance, unit) : nil,
+            dInput: try options.contains(.dInput)
+                ? run.output("dInput", inputShape, tolerance, inputMeaning, smallestScale: inputSum) : nil,
+            dh0: try options.contains(.dh0)
+                ? run.output("dh0", [B, R], tolerance, stateUnit, smallestScale: stateSum) : nil,
+            dc0: try options.contains(.dc0) && isLSTM
+                ? run.output("dc0", [B, H], tolerance, unit, smallestScale: stateSum) : nil,
             weights: weights)
     }
 }

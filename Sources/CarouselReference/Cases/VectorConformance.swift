@@ -55,9 +55,10 @@ extension Conformance {
         ]
     }
 
-    /// Numbers the function can return, its bounds among them.
+    /// Numbers the function can return, its bounds among them; the first is far from saturation, where
+    /// 1 − y² is a difference of nearly equal numbers and a single element has no larger one beside it.
     private static func results(_ run: CaseRun, _ activation: Activation, _ count: Int) -> [Double] {
-        run.draw(count, scale: 4).map { value(of: activation, at: $0) }
+        run.draw(count, scale: 1).enumerated().map { value(of: activation, at: $0.offset % 2 == 0 ? $0.element : 5 * $0.element) }
     }
 
     private static func copyCases() -> [ConformanceCase] {

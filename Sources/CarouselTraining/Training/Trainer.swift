@@ -105,7 +105,7 @@ public final class Trainer {
                 let context = PassContext(mode: .training, seed: settings.seed, step: number)
                 let uploaded = try model.upload(batch)
                 try step.run(uploaded, context, learningRate: rate(step: number), lossSum: losses.slot)
-                if let average {
+                if let average, optimizer.step % Self.averageInterval == 0 {
                     try backend.average(model.store.weights, into: average, decay: Self.averageDecay(settings, step: number))
                 }
                 progress.add(tokens: batch.layout.rows)
@@ -151,9 +151,35 @@ public final class Trainer {
         return result
     }
 
-    /// The decay grows from 0 so that the first steps do not weigh on the average for long.
+    /// The first steps of `run`, each with its loss and gradient norm; for comparing devices.
+    func firstSteps(_ count: Int) throws -> TrainingComparison.Trace {
+        var trace = TrainingComparison.Trace(device: backend.info.selector, losses: [], gradientNorms: [])
+        let settings = configuration.training
+        let lossSum = try backend.makeTensor(shape: [1])
+        var epoch = 0
+        while trace.losses.count < count {
+            let plan = BatchPlan.training(lengths: training.lengths, batchSize: settings.batchSize, seed: settings.seed, epoch: epoch)
+            let rate = LearningRate(settings, stepsPerEpoch: plan.count)
+            for rows in plan.prefix(count - trace.losses.count) {
+                let uploaded = try model.upload(training.batch(rows, weights: rowWeights))
+                let number = optimizer.step
+                try step.run(uploaded, PassContext(mode: .training, seed: settings.seed, step: number),
+                             learningRate: rate(step: number), lossSum: lossSum)
+                trace.losses.append(try backend.readDoubles(lossSum)[0] / uploaded.weightSum)
+                trace.gradientNorms.append(try optimizer.gradientNorm())
+            }
+            epoch += 1
+        }
+        return trace
+    }
+
+    /// Steps between two updates of the average: it moves slowly, and each update passes over all weights.
+    private static let averageInterval = 4
+
+    /// The decay of `averageInterval` steps. It grows from 0 so that the first steps do not weigh on the average for long.
     private static func averageDecay(_ settings: TrainingConfiguration, step: Int) -> Double {
-        min(settings.averageDecay, Double(1 + step) / Double(10 + step))
+        let decay = min(settings.averageDecay, Double(1 + step) / Double(10 + step))
+        return (0..<averageInterval).reduce(1) { product, _ in product * decay }
     }
 
     /// The report on a part with the average of the weights, where one is kept.

@@ -1,0 +1,68 @@
+import Carousel
+import CarouselCore
+import CarouselData
+import CarouselNN
+import CarouselTraining
+import Foundation
+import Testing
+
+/// The same training on every device of this machine, compared with the CPU.
+@Suite struct DeviceAgreementTests {
+    private static func data(rows: Int) throws -> TrainingData {
+        TrainingData(train: DataSet.text(try EmbeddedData.train()).subset(Array(0..<rows)))
+    }
+
+    private static func otherDevices() throws -> [String] {
+        try Device.available().devices.map(\.selector).filter { $0 != "cpu" }
+    }
+
+    @Test(arguments: ["bilstm", "stacked-lstm", "simple-rnn"]) func firstStepsAgree(_ preset: String) throws {
+        var configuration = try RunConfiguration.resolve(preset: preset)
+        configuration.training.batchSize = 16
+        let data = try Self.data(rows: 400)
+        let cpu = try TrainingComparison.trace(configuration, data: data, steps: 20, on: try Device.open("cpu"))
+        for selector in try Self.otherDevices() {
+            let other = try TrainingComparison.trace(configuration, data: data, steps: 20, on: try Device.open(selector))
+            let difference = TrainingComparison.difference(other, from: cpu)
+            #expect(difference.loss <= 1e-5, "\(preset) on \(selector)")
+            #expect(difference.gradientNorm <= 1e-4, "\(preset) on \(selector)")
+        }
+        let exact = try TrainingComparison.trace(configuration, data: data, steps: 3, on: try Device.open("reference"))
+        let short = TrainingComparison.Trace(device: "cpu", losses: Array(cpu.losses.prefix(3)), gradientNorms: Array(cpu.gradientNorms.prefix(3)))
+        let difference = TrainingComparison.difference(short, from: exact)
+        #expect(difference.loss <= 1e-5 && difference.gradientNorm <= 1e-4, "\(preset) against Double")
+    }
+
+    /// What one device trains, every other device loads and predicts the same.
+    @Test func modelsMoveBetweenDevices() throws {
+        let selectors = try ["cpu"] + Self.otherDevices()
+        var configuration = try RunConfiguration.resolve(preset: "bilstm")
+        configuration.training.epochs = 1
+        let data = try Self.data(rows: 300)
+        let texts = Array(try EmbeddedData.test().texts.prefix(60))
+        for selector in selectors {
+            let path = FileManager.default.temporaryDirectory.appendingPathComponent("carousel-\(UUID().uuidString)").path
+            defer { try? FileManager.default.removeItem(atPath: path) }
+            let trainer = try Trainer(configuration: configuration, data: data, backend: try Device.open(selector),
+                                      folder: try RunFolder.create(path))
+            _ = try trainer.run()
+            let expected = try Classifier.load(path, on: try Device.open(selector)).predict(texts)
+            for other in selectors where other != selector {
+                let got = try Classifier.load(path, on: try Device.open(other)).predict(texts)
+                #expect(got.map(\.label) == expected.map(\.label))
+                for (a, b) in zip(got, expected) { #expect(abs(a.probabilities[0] - b.probabilities[0]) < 1e-5) }
+            }
+        }
+    }
+
+    /// One seed, one device: one model, whatever the number of threads.
+    @Test func trainingRepeatsBitForBit() throws {
+        var configuration = try RunConfiguration.resolve(preset: "bilstm")
+        configuration.training.batchSize = 48
+        let data = try Self.data(rows: 300)
+        let first = try TrainingComparison.trace(configuration, data: data, steps: 6, on: try Device.open("cpu"))
+        let second = try TrainingComparison.trace(configuration, data: data, steps: 6, on: try Device.open("cpu"))
+        #expect(first.losses == second.losses)
+        #expect(first.gradientNorms == second.gradientNorms)
+    }
+}
