@@ -108,7 +108,9 @@ static void packGates(long hidden, long state, int gates, long group, const floa
     }
 }
 
-enum { depth = 256 };
+// Long sums are cut: it keeps a panel in the cache and bounds the growth of rounding errors, which without fused
+// multiply-add needs shorter ones. At most the depth Matrix.c has memory for.
+enum { depth = WIDTH == 4 ? 64 : 256 };
 
 SMALL void copyFloats(float *to, const float *from, long n) { FOR_VECTORS(n, storeN(to + i, loadN(from + i, w), w);); }
 
