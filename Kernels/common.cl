@@ -134,6 +134,14 @@ static void copy_row(const __global float *from, __global float *to, int count) 
 #define FAMILY ALL_FAMILIES
 #endif
 
+// The columns an item handles in kernels over rows and columns: one of them, or all on a CPU, where a loop over
+// neighbours becomes vector instructions. The host launches accordingly.
+#if FAMILY == CPU_FAMILY
+#define EACH_COLUMN(j, count) for (int j = 0; j < count; j++)
+#else
+#define EACH_COLUMN(j, count) for (int j = get_global_id(0); j < count; j += get_global_size(0))
+#endif
+
 #if FAMILY != GPU_FAMILY
 static float add_lanes(float16 v) {
     const float8 a = v.lo + v.hi;

@@ -1,16 +1,18 @@
-// Reading and summing rows of a table. Item (d, row).
+// Reading and summing rows of a table. Item (columns, row) unless a kernel says otherwise.
 
 __kernel void embedding_gather(INPUT(float, table), INPUT(int, rows), OUTPUT(float, y), const int N, const int D) {
     BIND(table);
     BIND(rows);
     BIND(y);
-    const int d = get_global_id(0), n = get_global_id(1);
-    if (d >= D || n >= N) return;
-    y[(size_t)n * D + d] = table[(size_t)rows[n] * D + d];
+    const int n = get_global_id(1);
+    if (n >= N) return;
+    table += (size_t)rows[n] * D;
+    y += (size_t)n * D;
+    EACH_COLUMN(d, D) y[d] = table[d];
 }
 
 #if FAMILY != CPU_FAMILY
-// sums[u] = the values order[segments[u]] ..< order[segments[u + 1]], one after the other.
+// sums[u] = the values order[segments[u]] ..< order[segments[u + 1]], one after the other. Item (d, u).
 __kernel void embedding_segment_sums(INPUT(float, values), INPUT(int, order), INPUT(int, segments),
                                      OUTPUT(float, sums), const int U, const int D) {
     BIND(values);
@@ -68,7 +70,9 @@ __kernel void embedding_scatter_add(INPUT(float, values), INPUT(int, rows), OUTP
     BIND(values);
     BIND(rows);
     BIND(table);
-    const int d = get_global_id(0), u = get_global_id(1);
-    if (d >= D || u >= U) return;
-    table[(size_t)rows[u] * D + d] += values[(size_t)u * D + d];
+    const int u = get_global_id(1);
+    if (u >= U) return;
+    table += (size_t)rows[u] * D;
+    values += (size_t)u * D;
+    EACH_COLUMN(d, D) table[d] += values[d];
 }

@@ -15,17 +15,17 @@ __kernel void vector_fill_integer(OUTPUT(int, x), const ulong count, const int v
     if (i < count) x[i] = value;
 }
 
-// target[m, target_column + j] (= or +=) scale * source[m, source_column + j]. Item (j, m).
+// target[m, target_column + j] (= or +=) scale * source[m, source_column + j]. Item (columns, m).
 __kernel void vector_copy_columns(INPUT(float, source), const int source_width, const int source_column,
                                   OUTPUT(float, target), const int target_width, const int target_column,
                                   const int rows, const int width, const float scale, const int accumulate) {
     BIND(source);
     BIND(target);
-    const int j = get_global_id(0), m = get_global_id(1);
-    if (j >= width || m >= rows) return;
-    const float value = scale * source[(size_t)m * source_width + source_column + j];
-    const size_t at = (size_t)m * target_width + target_column + j;
-    target[at] = accumulate ? target[at] + value : value;
+    const int m = get_global_id(1);
+    if (m >= rows) return;
+    source += (size_t)m * source_width + source_column;
+    target += (size_t)m * target_width + target_column;
+    EACH_COLUMN(j, width) target[j] = accumulate ? target[j] + scale * source[j] : scale * source[j];
 }
 
 __kernel void vector_multiply(INPUT(float, a), INPUT(float, b), OUTPUT(float, c), const ulong count,

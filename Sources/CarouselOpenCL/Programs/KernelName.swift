@@ -56,6 +56,8 @@ struct KernelName: Hashable {
 
     static let poolingMean = KernelName("pooling", "pooling_mean")
     static let poolingMax = KernelName("pooling", "pooling_max")
+    static let poolingMeanRows = KernelName("pooling", "pooling_mean_rows")
+    static let poolingMaxRows = KernelName("pooling", "pooling_max_rows")
     static let poolingMeanBackward = KernelName("pooling", "pooling_mean_backward")
     static let poolingMaxBackward = KernelName("pooling", "pooling_max_backward")
 
