@@ -12,7 +12,8 @@ extension OpenCLBackend {
         while true {
             // gpu: each pass is a sum of `width` interleaved chains; cpu: of consecutive chunks.
             let chunk = 1 << 14
-            let width = family == .cpu ? (count + chunk - 1) / chunk : count > 1 << 18 ? 1 << 14 : count > 1 << 10 ? 1 << 7 : 1
+            let width = family == .cpu ? (count + chunk - 1) / chunk
+                : count > 1 << 18 ? 1 << 14 : count > 1 << 10 ? 1 << 7 : 1
             let last = width == 1
             let target = last ? sum : try makeTensor(shape: [width])
             let output: [KernelArgument] = [.flag(square), .tensor(target), .flag(last && accumulate)]
