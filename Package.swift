@@ -41,6 +41,9 @@ let package = Package(
         .executableTarget(name: "CarouselCLI",
                           dependencies: ["Carousel", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
+        // Built with everything else, so that it cannot grow stale.
+        .executableTarget(name: "SentimentExample", dependencies: ["Carousel"], path: "Examples/SentimentExample"),
+
         // Tests: one target per module, one conformance suite over all devices, one that runs the program.
         .testTarget(name: "CarouselCoreTests", dependencies: ["CarouselCore"]),
         .testTarget(name: "CarouselCPUTests", dependencies: ["CarouselCPU", "CVector"]),

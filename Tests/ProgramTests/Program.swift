@@ -31,6 +31,10 @@ struct Program {
         process.standardError = errors
         process.standardInput = source
         try process.run()
+        // A program that hangs fails its test instead of stopping all of them.
+        let watchdog = DispatchWorkItem { [identifier = process.processIdentifier] in kill(identifier, SIGKILL) }
+        DispatchQueue.global().asyncAfter(deadline: .now() + 120, execute: watchdog)
+        defer { watchdog.cancel() }
         source.fileHandleForWriting.write(Data(input.utf8))
         try source.fileHandleForWriting.close()
         let collected = Collected()

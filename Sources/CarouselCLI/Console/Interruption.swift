@@ -14,6 +14,12 @@ enum Interruption {
         received.store(0, ordering: .relaxed)
         for number in [SIGINT, SIGTERM] { Glibc.signal(number, handler) }
         Glibc.signal(SIGPIPE, SIG_IGN)
+        // A parent that starts programs from a worker thread may hand over a mask that blocks everything.
+        var wanted = sigset_t()
+        sigemptyset(&wanted)
+        sigaddset(&wanted, SIGINT)
+        sigaddset(&wanted, SIGTERM)
+        pthread_sigmask(SIG_UNBLOCK, &wanted, nil)
     }
 
     // Only an atomic exchange and `_exit`: both are allowed inside a signal handler.
