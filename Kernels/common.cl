@@ -80,19 +80,29 @@
 DEFINE_MATH(float, int, 1)
 DEFINE_MATH(float16, int16, 16)
 
-// Philox-2x32 with 10 rounds: the first word of `RandomGenerator.bits`.
-static uint random_bits(uint key, ulong counter) {
-    uint x = (uint)counter;
-    uint y = (uint)(counter >> 32);
-    for (int round = 0; round < 10; round++) {
-        uint high = mul_hi(x, 0xD256D193u);
-        uint low = x * 0xD256D193u;
-        x = high ^ key ^ y;
-        y = low;
-        key += 0x9E3779B9u;
+// Philox-2x32 with 10 rounds: the first word of `RandomGenerator.bits` for one counter, or for sixteen that
+// follow each other.
+#define DEFINE_RANDOM(U, L, S)                                          \
+    static U random_bits_##S(uint key, ulong counter) {                 \
+        L counters = counter + LANES_##S;                               \
+        U x = CONVERT_UINT_##S(counters);                               \
+        U y = CONVERT_UINT_##S(counters >> 32);                         \
+        for (int round = 0; round < 10; round++) {                      \
+            L product = CONVERT_ULONG_##S(x) * 0xD256D193UL;            \
+            x = CONVERT_UINT_##S(product >> 32) ^ key ^ y;              \
+            y = CONVERT_UINT_##S(product);                              \
+            key += 0x9E3779B9u;                                         \
+        }                                                               \
+        return x;                                                       \
     }
-    return x;
-}
+#define LANES_1 0UL
+#define LANES_16 (ulong16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define CONVERT_UINT_1 convert_uint
+#define CONVERT_UINT_16 convert_uint16
+#define CONVERT_ULONG_1 convert_ulong
+#define CONVERT_ULONG_16 convert_ulong16
+DEFINE_RANDOM(uint, ulong, 1)
+DEFINE_RANDOM(uint16, ulong16, 16)
 
 // One value or sixteen at p: lets one text serve both widths.
 #define LOAD_1(p) (*(p))
@@ -124,7 +134,22 @@ static void copy_row(const __global float *from, __global float *to, int count) 
 #define FAMILY ALL_FAMILIES
 #endif
 
+// The columns an item handles in kernels over rows and columns: one of them, or all on a CPU, where a loop over
+// neighbours becomes vector instructions. The host launches accordingly.
+#if FAMILY == CPU_FAMILY
+#define EACH_COLUMN(j, count) for (int j = 0; j < count; j++)
+#else
+#define EACH_COLUMN(j, count) for (int j = get_global_id(0); j < count; j += get_global_size(0))
+#endif
+
 #if FAMILY != GPU_FAMILY
+static float add_lanes(float16 v) {
+    const float8 a = v.lo + v.hi;
+    const float4 b = a.lo + a.hi;
+    const float2 c = b.lo + b.hi;
+    return c.x + c.y;
+}
+
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
 // The register tile of the `cpu` family: c[i, j] = (c[i, j] if `load`) + sum over k of a[i, k] * panel[k, j]

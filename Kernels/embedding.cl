@@ -1,15 +1,18 @@
-// Reading and summing rows of a table. Item (d, row).
+// Reading and summing rows of a table. Item (columns, row) unless a kernel says otherwise.
 
 __kernel void embedding_gather(INPUT(float, table), INPUT(int, rows), OUTPUT(float, y), const int N, const int D) {
     BIND(table);
     BIND(rows);
     BIND(y);
-    const int d = get_global_id(0), n = get_global_id(1);
-    if (d >= D || n >= N) return;
-    y[(size_t)n * D + d] = table[(size_t)rows[n] * D + d];
+    const int n = get_global_id(1);
+    if (n >= N) return;
+    table += (size_t)rows[n] * D;
+    y += (size_t)n * D;
+    EACH_COLUMN(d, D) y[d] = table[d];
 }
 
-// sums[u] = the values order[segments[u]] ..< order[segments[u + 1]], one after the other.
+#if FAMILY != CPU_FAMILY
+// sums[u] = the values order[segments[u]] ..< order[segments[u + 1]], one after the other. Item (d, u).
 __kernel void embedding_segment_sums(INPUT(float, values), INPUT(int, order), INPUT(int, segments),
                                      OUTPUT(float, sums), const int U, const int D) {
     BIND(values);
@@ -23,13 +26,53 @@ __kernel void embedding_segment_sums(INPUT(float, values), INPUT(int, order), IN
     sums[(size_t)u * D + d] = sum;
 }
 
+#endif
+
+#if FAMILY != GPU_FAMILY
+// As embedding_segment_sums, for the columns 64 p ..< 64 (p + 1). Item (p, u), groups of one item.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void embedding_segment_sum_panels(INPUT(float, values), INPUT(int, order), INPUT(int, segments), OUTPUT(float, sums),
+                                  const int U, const int D) {
+    BIND(values);
+    BIND(order);
+    BIND(segments);
+    BIND(sums);
+    const int d0 = (int)get_global_id(0) * 64, u = get_global_id(1), columns = min(64, D - d0);
+    const int first = segments[u], last = segments[u + 1];
+    __global float *target = sums + (size_t)u * D + d0;
+    values += d0;
+    if (columns == 64) {
+        float16 s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        for (int s = first; s < last; s++) {
+            const __global float *row = values + (size_t)order[s] * D;
+            s0 += vload16(0, row);
+            s1 += vload16(1, row);
+            s2 += vload16(2, row);
+            s3 += vload16(3, row);
+        }
+        vstore16(s0, 0, target);
+        vstore16(s1, 1, target);
+        vstore16(s2, 2, target);
+        vstore16(s3, 3, target);
+    } else {
+        for (int j = 0; j < columns; j++) {
+            float sum = 0.0f;
+            for (int s = first; s < last; s++) sum += values[(size_t)order[s] * D + j];
+            target[j] = sum;
+        }
+    }
+}
+#endif
+
 // table[rows[u]] += values[u]; rows are distinct, so no two items meet.
 __kernel void embedding_scatter_add(INPUT(float, values), INPUT(int, rows), OUTPUT(float, table), const int U,
                                     const int D) {
     BIND(values);
     BIND(rows);
     BIND(table);
-    const int d = get_global_id(0), u = get_global_id(1);
-    if (d >= D || u >= U) return;
-    table[(size_t)rows[u] * D + d] += values[(size_t)u * D + d];
+    const int u = get_global_id(1);
+    if (u >= U) return;
+    table += (size_t)rows[u] * D;
+    values += (size_t)u * D;
+    EACH_COLUMN(d, D) table[d] += values[d];
 }

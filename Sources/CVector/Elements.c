@@ -211,8 +211,10 @@ static void softmaxRow(const LossJob *j, long b) {
     if (!j->dLogits) return;
     float factor = j->scale * weight;
     float *dx = j->dLogits + b * j->classes;
-    j->kernels->softmaxGradient(j->classes, x, highest, factor / sum, -factor * off, dx);
-    dx[j->labels[b]] -= factor * (1.0f - j->smoothing);
+    j->kernels->softmaxGradient(j->classes, x, highest, sum, off, factor, dx);
+    // The label's own target, rounded once: of a single class it is exactly 1.
+    double target = 1.0 - (double)j->smoothing + (double)j->smoothing / (double)j->classes;
+    j->kernels->softmaxGradient(1, x + j->labels[b], highest, sum, (float)target, factor, dx + j->labels[b]);
 }
 
 static void softmaxPiece(const void *argument, long piece, int worker) {

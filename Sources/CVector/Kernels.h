@@ -37,7 +37,8 @@ typedef struct {
 
     void (*maximum)(long n, const float *x, float *y, int32_t *argmax, int32_t row);
     void (*softmax)(long n, const float *logits, float *maximum, float *sum);
-    void (*softmaxGradient)(long n, const float *logits, float maximum, float scaleP, float offset, float *dLogits);
+    void (*softmaxGradient)(long n, const float *logits, float maximum, float sum, float target, float factor,
+                            float *dLogits);
 
     float (*sumOfSquares)(long n, const float *x);
     void (*clip)(long n, float limit, float *x);

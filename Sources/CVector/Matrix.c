@@ -9,6 +9,7 @@ typedef struct {
     float *packed, *areas;
 } Job;
 
+// The deepest cut of any instruction set; see productBlock.
 enum { depth = 256 };
 
 // Below this many multiplications waking a worker costs more than it saves.

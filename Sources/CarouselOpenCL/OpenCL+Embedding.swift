@@ -12,9 +12,14 @@ extension OpenCLBackend {
         try Requirements.check(values.shape.rank == 2 && values.shape[0] == index.count
                                    && sums.shape == [index.distinctCount, values.shape[1]],
                                "segment sums over \(index.distinctCount) rows", ["values": values, "sums": sums])
-        try launch(.segmentSums, columns: values.shape[1], rows: index.distinctCount,
-                   [.tensor(values), .tensor(index.order), .tensor(index.segments), .tensor(sums),
-                    .int(index.distinctCount), .int(values.shape[1])])
+        let width = values.shape[1]
+        let arguments: [KernelArgument] = [.tensor(values), .tensor(index.order), .tensor(index.segments), .tensor(sums),
+                                           .int(index.distinctCount), .int(width)]
+        switch family {
+        case .gpu: try launch(.segmentSums, columns: width, rows: index.distinctCount, arguments)
+        case .cpu:
+            try launch(.segmentSumPanels, global: ((width + 63) / 64, index.distinctCount, 1), arguments)
+        }
     }
 
     public func scatterAdd(_ values: Tensor, rows: Tensor, into table: Tensor) throws {

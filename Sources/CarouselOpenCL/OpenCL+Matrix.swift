@@ -110,9 +110,12 @@ extension OpenCLBackend {
             let next = (height + chunk - 1) / chunk
             let last = next == 1
             let target = last ? sums : try makeTensor(shape: [next, columns])
-            try launch(.reduceRows, columns: columns, rows: next,
-                       [.tensor(source), .count(height), .int(columns), .int(step), .int(chunk), .tensor(target),
-                        .flag(last && accumulate)])
+            let arguments: [KernelArgument] = [.tensor(source), .count(height), .int(columns), .int(step), .int(chunk),
+                                               .tensor(target), .flag(last && accumulate)]
+            switch family {
+            case .gpu: try launch(.reduceRows, columns: columns, rows: next, arguments)
+            case .cpu: try launch(.reduceRowPanels, global: ((columns + 63) / 64, next, 1), arguments)
+            }
             if last { return }
             source = target
             height = next

@@ -10,13 +10,19 @@ extension OpenCLBackend {
         }
         var source = x, count = x.count, square = true
         while true {
-            // Each pass is a sum of `width` interleaved chains.
-            let width = count > 1 << 18 ? 1 << 14 : count > 1 << 10 ? 1 << 7 : 1
+            // gpu: each pass is a sum of `width` interleaved chains; cpu: of consecutive chunks.
+            let chunk = 1 << 14
+            let width = family == .cpu ? (count + chunk - 1) / chunk
+                : count > 1 << 18 ? 1 << 14 : count > 1 << 10 ? 1 << 7 : 1
             let last = width == 1
             let target = last ? sum : try makeTensor(shape: [width])
-            try launch(.reduceStrided, count: width,
-                       [.tensor(source), .count(count), .int(width), .flag(square), .tensor(target),
-                        .flag(last && accumulate)])
+            let output: [KernelArgument] = [.flag(square), .tensor(target), .flag(last && accumulate)]
+            switch family {
+            case .gpu:
+                try launch(.reduceStrided, count: width, [.tensor(source), .count(count), .int(width)] + output)
+            case .cpu:
+                try launch(.reduceChunks, global: (width, 1, 1), [.tensor(source), .count(count), .int(chunk)] + output)
+            }
             if last { return }
             source = target
             count = width

@@ -6,9 +6,10 @@ extension OpenCLBackend {
         let operands: [KernelArgument] = [.tensor(x), .tensor(layout.lengths), .tensor(layout.offsets), .tensor(y)]
         switch pooling {
         case .mean:
-            try launch(.poolingMean, columns: width, rows: batch, operands + [.int(batch), .int(width)])
+            try launch(family == .cpu ? .poolingMeanRows : .poolingMean, columns: width, rows: batch,
+                       operands + [.int(batch), .int(width)])
         case .max:
-            try launch(.poolingMax, columns: width, rows: batch,
+            try launch(family == .cpu ? .poolingMaxRows : .poolingMax, columns: width, rows: batch,
                        operands + [.optional(argmax), .int(batch), .int(width)])
         }
     }

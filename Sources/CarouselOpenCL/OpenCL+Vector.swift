@@ -43,16 +43,26 @@ extension OpenCLBackend {
 
     public func activate(_ activation: Activation, _ x: Tensor, into y: Tensor) throws {
         try Requirements.check(x.count == y.count, "activation", ["x": x, "y": y])
-        try launch(.activate, count: x.count,
-                   [.int(activation.kernelNumber), .tensor(x), .tensor(y), .count(x.count)])
+        let arguments: [KernelArgument] = [.int(activation.kernelNumber), .tensor(x), .tensor(y), .count(x.count)]
+        switch family {
+        case .gpu: try launch(.activate, count: x.count, arguments)
+        case .cpu: try launch(.activateChunks, global: (chunks(of: x.count), 1, 1), arguments)
+        }
     }
 
     public func activateBackward(_ activation: Activation, y: Tensor, dy: Tensor, into dx: Tensor) throws {
         try Requirements.check(y.count == dy.count && y.count == dx.count, "activation backward",
                                ["y": y, "dy": dy, "dx": dx])
-        try launch(.activateBackward, count: y.count,
-                   [.int(activation.kernelNumber), .tensor(y), .tensor(dy), .tensor(dx), .count(y.count)])
+        let arguments: [KernelArgument] = [.int(activation.kernelNumber), .tensor(y), .tensor(dy), .tensor(dx),
+                                           .count(y.count)]
+        switch family {
+        case .gpu: try launch(.activateBackward, count: y.count, arguments)
+        case .cpu: try launch(.activateBackwardChunks, global: (chunks(of: y.count), 1, 1), arguments)
+        }
     }
+
+    /// Work-items of the cpu family's kernels over flat buffers: one per `CHUNK` elements.
+    private func chunks(of count: Int) -> Int { (count + 1023) / 1024 }
 
     public func dropout(_ x: Tensor, into y: Tensor, mask: DropoutMask) throws {
         let height = x.shape.rank == 0 ? 0 : x.shape[0]
@@ -60,8 +70,11 @@ extension OpenCLBackend {
         try Requirements.check(x.shape == y.shape && mask.rate >= 0 && mask.rate < 1
                                    && (mask.rows == nil || mask.rows!.type == .int32 && mask.rows!.count == height),
                                "dropout at rate \(mask.rate)", ["x": x, "y": y, "rows": mask.rows])
-        try launch(.dropout, columns: width, rows: height,
-                   [.tensor(x), .tensor(y), .optional(mask.rows), .int(height), .int(width), .bits(mask.key),
-                    .bits(mask.threshold), .float(1 / (1 - mask.rate))])
+        let arguments: [KernelArgument] = [.tensor(x), .tensor(y), .optional(mask.rows), .int(height), .int(width),
+                                           .bits(mask.key), .bits(mask.threshold), .float(1 / (1 - mask.rate))]
+        switch family {
+        case .gpu: try launch(.dropout, columns: width, rows: height, arguments)
+        case .cpu: try launch(.dropoutRows, global: (height, 1, 1), arguments)
+        }
     }
 }

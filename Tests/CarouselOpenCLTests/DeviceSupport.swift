@@ -13,11 +13,12 @@ enum DeviceSupport {
 
     static let skipReason: Comment = "no OpenCL device on this machine"
 
-    /// Device 0 with the kernels of one family.
+    /// Device 0 with the kernels of one family and no cache of programs unless `variables` ask for it.
     static func backend(_ family: OpenCLBackend.KernelFamily, cache: URL? = nil,
                         adding variables: [String: String] = [:]) throws -> OpenCLBackend {
         var environment = ProcessInfo.processInfo.environment
         environment["CAROUSEL_KERNEL_FAMILY"] = family.rawValue
+        environment["CAROUSEL_KERNEL_CACHE"] = "off"
         for (name, value) in variables { environment[name] = value }
         return try OpenCLBackend(device: 0, cacheDirectory: cache, environment: environment)
     }

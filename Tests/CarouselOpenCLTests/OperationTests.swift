@@ -38,9 +38,10 @@ struct OperationTests {
         }
     }
 
-    @Test func sums() throws {
-        let backend = try DeviceSupport.backend(.cpu)
-        for (rows, columns) in [(1, 3), (64, 1), (65, 7), (5000, 3), (0, 4)] {
+    @Test(arguments: OpenCLBackend.KernelFamily.allCases)
+    func sums(family: OpenCLBackend.KernelFamily) throws {
+        let backend = try DeviceSupport.backend(family)
+        for (rows, columns) in [(1, 3), (64, 1), (65, 7), (5000, 3), (0, 4), (130, 64), (70, 150)] {
             let x = Self.numbers(rows * columns)
             let sums = try backend.makeTensor([Double](repeating: 1, count: columns), shape: [columns])
             try backend.columnSums(of: try backend.makeTensor(x, shape: [rows, columns]), into: sums, accumulate: true)
@@ -55,8 +56,9 @@ struct OperationTests {
         }
     }
 
-    @Test func activationsAndTheirDerivatives() throws {
-        let backend = try DeviceSupport.backend(.cpu)
+    @Test(arguments: OpenCLBackend.KernelFamily.allCases)
+    func activations(family: OpenCLBackend.KernelFamily) throws {
+        let backend = try DeviceSupport.backend(family)
         let x = (-4000...4000).map { Double($0) / 40 }
         for activation in Activation.allCases {
             let y = try backend.makeTensor(x, shape: [x.count])
@@ -81,8 +83,9 @@ struct OperationTests {
         }
     }
 
-    @Test func dropoutDrawsTheGeneratorsBits() throws {
-        let backend = try DeviceSupport.backend(.cpu)
+    @Test(arguments: OpenCLBackend.KernelFamily.allCases)
+    func dropoutDrawsTheGeneratorsBits(family: OpenCLBackend.KernelFamily) throws {
+        let backend = try DeviceSupport.backend(family)
         let rows: [Int32] = [2, 0, 2]
         let mask = DropoutMask(rate: 0.3, key: 77, rows: try backend.makeTensor(rows, shape: [3]))
         let x = try backend.makeTensor([Float](repeating: 1, count: 3 * 50), shape: [3, 50])

@@ -8,9 +8,9 @@ struct RecurrentTests {
     @Test(arguments: OpenCLBackend.KernelFamily.allCases)
     func forwardAndBackward(family: OpenCLBackend.KernelFamily) throws {
         let backend = try DeviceSupport.backend(family)
-        var cells = [RecurrentCell(.rnn), RecurrentCell(.lstm), RecurrentCell(.gru),
-                     RecurrentCell(.gru, resetAfter: false), RecurrentCell(.rnn, activation: .relu)]
-        cells += Activation.allCases.map { RecurrentCell(.lstm, activation: $0, recurrentActivation: .hardSigmoid) }
+        let cells = [RecurrentCell(.rnn), RecurrentCell(.lstm), RecurrentCell(.gru),
+                     RecurrentCell(.gru, resetAfter: false), RecurrentCell(.rnn, activation: .relu),
+                     RecurrentCell(.lstm, activation: .linear, recurrentActivation: .hardSigmoid)]
         let ragged = [6, 4, 4, 4, 4, 4, 4, 4, 4, 3, 3, 2, 1, 1, 0, 0]
         for cell in cells {
             for (hidden, input, state) in [(5, 4, nil), (17, 33, nil), (16, 3, 7)] as [(Int, Int, Int?)]

@@ -97,9 +97,13 @@ static void softmax(long n, const float *logits, float *highest, float *sum) {
     *sum = sumOfLanes(total);
 }
 
-/// dLogits = exp(logits − maximum) · scaleP + offset
-static void softmaxGradient(long n, const float *logits, float highest, float scaleP, float offset, float *dLogits) {
-    FOR_VECTORS(n, storeN(dLogits + i, exp_(loadN(logits + i, w) - splat(highest)) * splat(scaleP) + splat(offset), w););
+/// dLogits = (p − target) · factor with p = exp(logits − maximum) / sum
+static void softmaxGradient(long n, const float *logits, float highest, float sum, float target, float factor,
+                            float *dLogits) {
+    FOR_VECTORS(n, {
+        V p = exp_(loadN(logits + i, w) - splat(highest)) / splat(sum);
+        storeN(dLogits + i, (p - splat(target)) * splat(factor), w);
+    });
 }
 
 static float sumOfSquares(long n, const float *x) {

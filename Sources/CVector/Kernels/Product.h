@@ -13,10 +13,11 @@ SMALL long tileRows(long vectors) { return vectors <= 2 ? 6 : vectors == 3 ? 4 :
 
 typedef void (*Tile)(long k, const float *a, long lda, const float *packed, V *out);
 
-// tileMxN reads a [M rows, k]; acrossMxN reads a transposed, [k, M columns]. `lda` is the distance of stored rows.
+// tileMxN reads M rows of a, `lda` apart; acrossMxN reads a packed as [k][M].
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define TILE(NAME, M, NV, A) \
     static void NAME(long K, const float *a, long lda, const float *packed, V *out) { \
+        (void)lda; \
         V sum[M][NV]; \
         UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < NV; j++) sum[i][j] = 0; \
         for (long k = 0; k < K; k++) { \
@@ -30,7 +31,7 @@ typedef void (*Tile)(long k, const float *a, long lda, const float *packed, V *o
         } \
         UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < NV; j++) out[i * NV + j] = sum[i][j]; \
     }
-#define TILES(M, NV) TILE(tile##M##x##NV, M, NV, a[i * lda + k]) TILE(across##M##x##NV, M, NV, a[k * lda + i])
+#define TILES(M, NV) TILE(tile##M##x##NV, M, NV, a[i * lda + k]) TILE(across##M##x##NV, M, NV, a[k * M + i])
 #define ROW(M) TILES(M, 1) TILES(M, 2) TILES(M, 3) TILES(M, 4)
 ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6)
 #undef ROW
@@ -108,9 +109,30 @@ static void packGates(long hidden, long state, int gates, long group, const floa
     }
 }
 
-enum { depth = 256 };
+// Long sums are cut: it keeps a panel in the cache and bounds the growth of rounding errors, which without fused
+// multiply-add needs shorter ones. At most the depth Matrix.c has memory for.
+enum { depth = WIDTH == 4 ? 64 : 256 };
 
-SMALL void copyFloats(float *to, const float *from, long n) { FOR_VECTORS(n, storeN(to + i, loadN(from + i, w), w);); }
+/// Columns of a transposed a, tile by tile: [tile][k][m], so that a tile reads them front to back.
+static void packTransposed(long K, long rows, const float *a, long lda, float *packed) {
+    for (long i = 0, m; i < rows; i += m) {
+        m = nextTile(rows - i, PANEL);
+        const float *from = a + i;
+        float *to = packed + i * K;
+        if (m >= 4) {
+            // Two overlapping halves cover 4 to 6 floats.
+            for (long k = 0; k < K; k++, from += lda, to += m) {
+                Four low = *(const FourLoose *)from, high = *(const FourLoose *)(from + m - 4);
+                *(FourLoose *)to = low;
+                *(FourLoose *)(to + m - 4) = high;
+            }
+        } else {
+            for (long k = 0; k < K; k++, from += lda, to += m) {
+                for (long r = 0; r < m; r++) to[r] = from[r];
+            }
+        }
+    }
+}
 
 /// Rows row ..< row + rows, panels panel ..< panel + panels of c. `areaA` holds rows x depth floats if a is transposed.
 static void productBlock(const cvProduct *p, const float *packed, long row, long rows, long panel, long panels,
@@ -118,13 +140,8 @@ static void productBlock(const cvProduct *p, const float *packed, long row, long
     V out[6 * PANEL];
     for (long k0 = 0; k0 == 0 || k0 < p->k; k0 += depth) {
         long kb = p->k - k0 < depth ? p->k - k0 : depth;
-        const float *a = p->a + row * p->lda + k0;
-        long lda = p->lda;
         if (p->transposeA) {
-            // A compact copy: rows of a far apart would each need a page of their own.
-            for (long k = 0; k < kb; k++) copyFloats(areaA + k * rows, p->a + (k0 + k) * p->lda + row, rows);
-            a = areaA;
-            lda = rows;
+            packTransposed(kb, rows, p->a + k0 * p->lda + row, p->lda, areaA);
         }
         for (long q = panel; q < panel + panels; q++) {
             long column = q * PANEL * WIDTH, left = p->n - column;
@@ -132,9 +149,9 @@ static void productBlock(const cvProduct *p, const float *packed, long row, long
             if (vectors > PANEL) vectors = PANEL;
             const float *b = packed + column * p->k + k0 * vectors * WIDTH;
             for (long i = 0, m; i < rows; i += m) {
-                m = nextTile(rows - i, vectors);
-                if (p->transposeA) tilesAcross[m - 1][vectors - 1](kb, a + i, lda, b, out);
-                else tiles[m - 1][vectors - 1](kb, a + i * lda, lda, b, out);
+                m = nextTile(rows - i, PANEL);
+                if (p->transposeA) tilesAcross[m - 1][vectors - 1](kb, areaA + i * kb, 0, b, out);
+                else tiles[m - 1][vectors - 1](kb, p->a + (row + i) * p->lda + k0, p->lda, b, out);
                 for (long r = 0; r < m; r++) {
                     float *c = p->c + (row + i + r) * p->ldc + column;
                     for (long j = 0; j < vectors; j++) {

@@ -110,7 +110,8 @@ SMALL V activated(int activation, V x) {
 /// The derivative where the result is y.
 SMALL V derivative(int activation, V y) {
     switch (activation) {
-    case cvTanh: return splat(1.0f) - y * y;
+    // As a product: 1 - y is exact near y = 1, where 1 - y * y would cancel.
+    case cvTanh: return (splat(1.0f) - y) * (splat(1.0f) + y);
     case cvSigmoid: return y * (splat(1.0f) - y);
     case cvReLU: return y > splat(0.0f) ? splat(1.0f) : splat(0.0f);
     case cvHardSigmoid: return (y > splat(0.0f) & y < splat(1.0f)) ? splat(1.0f / 6.0f) : splat(0.0f);

@@ -32,9 +32,12 @@ extension OpenCLBackend {
         try launch(name, defines, global: (count, 1, 1), local: (count < 64 ? 16 : 128, 1, 1), arguments)
     }
 
-    /// One work-item per column and row.
+    /// One work-item per column and row; on the cpu family one per row (`EACH_COLUMN` in the kernels).
     func launch(_ name: KernelName, _ defines: KernelDefines = [:], columns: Int, rows: Int,
                 _ arguments: [KernelArgument]) throws {
+        if family == .cpu {
+            return try launch(name, defines, global: (columns > 0 ? 1 : 0, rows, 1), arguments)
+        }
         let width = columns >= 64 ? 64 : columns > 8 ? 16 : columns > 2 ? 4 : 1
         try launch(name, defines, global: (columns, rows, 1), local: (width, columns > 8 ? 1 : 16, 1), arguments)
     }

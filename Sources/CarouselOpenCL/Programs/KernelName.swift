@@ -19,16 +19,22 @@ struct KernelName: Hashable {
     static let copyColumns = KernelName("vector", "vector_copy_columns")
     static let multiply = KernelName("vector", "vector_multiply")
     static let activate = KernelName("vector", "vector_activate")
+    static let activateChunks = KernelName("vector", "vector_activate_chunks")
     static let activateBackward = KernelName("vector", "vector_activate_backward")
+    static let activateBackwardChunks = KernelName("vector", "vector_activate_backward_chunks")
     static let dropout = KernelName("vector", "vector_dropout")
+    static let dropoutRows = KernelName("vector", "vector_dropout_rows")
     static let combineBiases = KernelName("vector", "vector_combine_biases")
 
     static let gather = KernelName("embedding", "embedding_gather")
     static let segmentSums = KernelName("embedding", "embedding_segment_sums")
+    static let segmentSumPanels = KernelName("embedding", "embedding_segment_sum_panels")
     static let scatterAdd = KernelName("embedding", "embedding_scatter_add")
 
     static let reduceRows = KernelName("reduce", "reduce_rows")
     static let reduceStrided = KernelName("reduce", "reduce_strided")
+    static let reduceRowPanels = KernelName("reduce", "reduce_row_panels")
+    static let reduceChunks = KernelName("reduce", "reduce_chunks")
 
     static let rnnStep = KernelName("rnn", "rnn_step")
     static let rnnStepBackward = KernelName("rnn", "rnn_step_backward")
@@ -50,6 +56,8 @@ struct KernelName: Hashable {
 
     static let poolingMean = KernelName("pooling", "pooling_mean")
     static let poolingMax = KernelName("pooling", "pooling_max")
+    static let poolingMeanRows = KernelName("pooling", "pooling_mean_rows")
+    static let poolingMaxRows = KernelName("pooling", "pooling_max_rows")
     static let poolingMeanBackward = KernelName("pooling", "pooling_mean_backward")
     static let poolingMaxBackward = KernelName("pooling", "pooling_max_backward")
 

@@ -46,7 +46,9 @@ final class ProgramCache {
         let key = Key(file: file, defines: defines)
         if let program = programs[key] { return program }
         let source = try sources.program(file)
-        let options = ["-cl-std=CL1.2", "-D FAMILY=\(family == .gpu ? 1 : 2)", defines.options]
+        // Correctly rounded division makes sigmoid and tanh agree with the CPU path to the bit.
+        let options = ["-cl-std=CL1.2", device.roundsDivision ? "-cl-fp32-correctly-rounded-divide-sqrt" : "",
+                       "-D FAMILY=\(family == .gpu ? 1 : 2)", defines.options]
             .filter { !$0.isEmpty }.joined(separator: " ")
         let identity = [device.name, device.driver, device.platform, device.platformVersion, options, source]
             .joined(separator: "\n")

@@ -8,6 +8,13 @@ final class CommandQueue {
     private var cl: COpenCLFunctions { context.cl }
     /// Launches since the last flush; a device starts working at a flush at the latest.
     private var unflushed = 0
+    /// Copies of written host memory that queued commands may still read.
+    private var staged: [UnsafeMutableRawPointer] = []
+    private var stagedBytes = 0
+
+    /// Larger writes wait instead of being copied.
+    private static let largestStagedWrite = 1 << 20
+    private static let largestStagedTotal = 64 << 20
 
     init(_ context: OpenCLContext) throws {
         var code: cl_int = 0
@@ -20,15 +27,36 @@ final class CommandQueue {
 
     deinit {
         _ = cl.clFinish(handle)
+        releaseStaged()
         _ = cl.clReleaseCommandQueue(handle)
     }
 
-    /// Copies from the host; returns when `bytes` may be reused.
+    /// Copies from the host; `bytes` may be reused afterwards. Small writes do not wait for the device.
     func write(_ bytes: UnsafeRawBufferPointer, to buffer: OpenCLBuffer, at offset: Int) throws {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
+        let waits = bytes.count > Self.largestStagedWrite
+        var source = base
+        if !waits {
+            if stagedBytes + bytes.count > Self.largestStagedTotal { try finish() }
+            let copy = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 64)
+            copy.copyMemory(from: base, byteCount: bytes.count)
+            staged.append(copy)
+            stagedBytes += bytes.count
+            source = UnsafeRawPointer(copy)
+        }
         try OpenCLError.check(
-            cl.clEnqueueWriteBuffer(handle, buffer.handle, cl_bool(CL_TRUE), offset, bytes.count, base, 0, nil, nil),
+            cl.clEnqueueWriteBuffer(handle, buffer.handle, cl_bool(waits ? CL_TRUE : CL_FALSE), offset, bytes.count,
+                                    source, 0, nil, nil),
             "clEnqueueWriteBuffer", "\(bytes.count) bytes")
+        if waits { releaseStaged() }  // sync point
+    }
+
+    /// Call when everything queued is done.
+    private func releaseStaged() {
+        for copy in staged { copy.deallocate() }
+        staged.removeAll(keepingCapacity: true)
+        stagedBytes = 0
+        unflushed = 0
     }
 
     /// Copies to the host. // sync point
@@ -37,7 +65,7 @@ final class CommandQueue {
         try OpenCLError.check(
             cl.clEnqueueReadBuffer(handle, buffer.handle, cl_bool(CL_TRUE), offset, bytes.count, base, 0, nil, nil),
             "clEnqueueReadBuffer", "\(bytes.count) bytes")  // sync point
-        unflushed = 0
+        releaseStaged()
     }
 
     /// Runs `kernel` over `global` work-items in groups of `local`.
@@ -55,6 +83,6 @@ final class CommandQueue {
     /// Waits for everything queued.
     func finish() throws {
         try OpenCLError.check(cl.clFinish(handle), "clFinish")  // sync point
-        unflushed = 0
+        releaseStaged()
     }
 }

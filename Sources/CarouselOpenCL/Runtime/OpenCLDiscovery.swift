@@ -25,6 +25,8 @@ public struct OpenCLDeviceDescription: Sendable, Codable, Equatable {
     public var localMemory: Int
     /// Work-items per work-group.
     public var largestWorkGroup: Int
+    /// Whether float division and square root can be asked to round correctly.
+    public var roundsDivision: Bool
     /// Extensions kernels could use: half precision, double precision, sub-groups, integer dot products.
     public var extensions: [String]
 }
@@ -82,7 +84,8 @@ enum OpenCLDiscovery {
     static func explainAbsence() -> (reason: String, hint: String) {
         let manager = FileManager.default
         guard OpenCLLibrary.functions != nil else { return (OpenCLLibrary.missingReason, installHint) }
-        let folder = "/etc/OpenCL/vendors"
+        // The loader's own variable for another folder.
+        let folder = ProcessInfo.processInfo.environment["OCL_ICD_VENDORS"] ?? "/etc/OpenCL/vendors"
         let drivers = ((try? manager.contentsOfDirectory(atPath: folder)) ?? []).filter { $0.hasSuffix(".icd") }
         let hasNVIDIA = manager.fileExists(atPath: "/proc/driver/nvidia/version")
             || manager.fileExists(atPath: "/dev/nvidiactl")
@@ -129,6 +132,8 @@ private struct DeviceQuery {
             largestAllocation: Int(clamping: try number(cl_device_info(CL_DEVICE_MAX_MEM_ALLOC_SIZE), as: cl_ulong.self)),
             localMemory: Int(clamping: try number(cl_device_info(CL_DEVICE_LOCAL_MEM_SIZE), as: cl_ulong.self)),
             largestWorkGroup: try number(cl_device_info(CL_DEVICE_MAX_WORK_GROUP_SIZE), as: Int.self),
+            // CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
+            roundsDivision: try number(cl_device_info(CL_DEVICE_SINGLE_FP_CONFIG), as: cl_ulong.self) & (1 << 7) != 0,
             extensions: interesting.filter(offered.contains))
     }
 
