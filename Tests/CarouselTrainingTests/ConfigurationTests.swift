@@ -166,4 +166,12 @@ private func errorLoading(_ text: String, settings: [String] = []) throws -> Car
         #expect(preset.status == .badConfiguration)
         #expect(preset.hint == "did you mean 'bilstm'?")
     }
+
+    @Test func suggestionsAreNearOrAbsent() {
+        let words = ["learning_rate", "epochs", "batch_size", "seed"]
+        #expect(Suggestion.nearest(to: "learningrate", among: words) == "learning_rate")
+        #expect(Suggestion.nearest(to: "epcohs", among: words) == "epochs")
+        #expect(Suggestion.nearest(to: "Batch-Size", among: words) == "batch_size")
+        #expect(Suggestion.nearest(to: "xyzzy", among: words) == nil)
+    }
 }

@@ -7,7 +7,7 @@ import Glibc
 enum Console {
     nonisolated(unsafe) private static var buffer: [UInt8] = []
     nonisolated(unsafe) private static var hasStatusLine = false
-    /// Switches progress and messages off; errors and warnings stay.
+    /// Switches progress and messages off; errors stay.
     nonisolated(unsafe) static var isQuiet = false
 
     static let errorIsTerminal = isatty(STDERR_FILENO) == 1
@@ -54,9 +54,6 @@ enum Console {
         guard !isQuiet else { return }
         writeError(line + "\n")
     }
-
-    /// A message that `--quiet` does not silence.
-    static func warning(_ line: String) { writeError("warning: \(line)\n") }
 
     static func error(_ error: CarouselError) { writeError("error: \(error)\n") }
 
