@@ -144,20 +144,21 @@ void matmul_pack_panels(INPUT(float, b), const int ldb, const int transpose, con
     }
 }
 
-// panels [ceil(M / 8)][K][8] from a [K, M]; zero past row M. Item (p, q): 64 rows k of panel p.
+// panels [ceil(M / 8)][K][8] from a [K, M]; zero past row M.
+// Item (p, q): 64 rows k of eight panels, so that a's rows are read in long pieces.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_pack_rows(INPUT(float, a), const int lda, const int K, const int M, OUTPUT(float, panels)) {
     BIND(a);
     BIND(panels);
-    const int m0 = (int)get_global_id(0) * 8, k0 = (int)get_global_id(1) * 64;
-    const int rows = min(8, M - m0), k1 = min(K, k0 + 64);
-    __global float *panel = panels + (size_t)m0 * K;
+    const int m0 = (int)get_global_id(0) * 64, k0 = (int)get_global_id(1) * 64;
+    const int m1 = min(M, m0 + 64), k1 = min(K, k0 + 64);
     for (int k = k0; k < k1; k++) {
-        if (rows == 8) {
-            vstore8(vload8(0, a + (size_t)k * lda + m0), 0, panel + (size_t)k * 8);
-        } else {
-            for (int i = 0; i < 8; i++) panel[(size_t)k * 8 + i] = i < rows ? a[(size_t)k * lda + m0 + i] : 0.0f;
-        }
+        const __global float *row = a + (size_t)k * lda;
+        int m = m0;
+        for (; m + 8 <= m1; m += 8) vstore8(vload8(0, row + m), 0, panels + (size_t)m * K + (size_t)k * 8);
+        if (m < m1)
+            for (int i = 0; i < 8; i++)
+                panels[(size_t)m * K + (size_t)k * 8 + i] = m + i < m1 ? row[m + i] : 0.0f;
     }
 }
 

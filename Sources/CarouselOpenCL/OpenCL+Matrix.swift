@@ -83,7 +83,7 @@ extension OpenCLBackend {
         var a = p.a
         if p.transposeA {
             a = try makeTensor(shape: [(p.m + 7) / 8, p.k, 8])
-            try launch(.matmulPackRows, global: ((p.m + 7) / 8, (p.k + 63) / 64, 1),
+            try launch(.matmulPackRows, global: ((p.m + 63) / 64, (p.k + 63) / 64, 1),
                        [.tensor(p.a), .int(p.strideA), .int(p.k), .int(p.m), .tensor(a)])
         }
         let block = 64  // BLOCK_M of the kernel
