@@ -82,11 +82,16 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
 #endif
         }
         barrier(CLK_LOCAL_MEM_FENCE);
+        // Unrolled, the small arrays become registers.
         for (int k = 0; k < TILE_K; k++) {
             float left[WORK_M], right[WORK_N];
+#pragma unroll
             for (int i = 0; i < WORK_M; i++) left[i] = tile_a[k][y + i * GROUP_M];
+#pragma unroll
             for (int j = 0; j < WORK_N; j++) right[j] = tile_b[k][x + j * GROUP_N];
+#pragma unroll
             for (int i = 0; i < WORK_M; i++)
+#pragma unroll
                 for (int j = 0; j < WORK_N; j++) sum[i][j] = fma(left[i], right[j], sum[i][j]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
