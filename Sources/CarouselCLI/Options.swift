@@ -18,7 +18,7 @@ struct DeviceSelector: ExpressibleByArgument {
         let backend = try Device.open(text)
         let info = backend.info
         if text == "auto" && info.kind == .cpu {
-            Console.message("device: \(info.name) (no OpenCL GPU here; `carousel devices` says why)")
+            Console.message("device: cpu, \(info.name) (no OpenCL GPU here; `carousel devices` says why)")
         } else {
             Console.message("device: \(info.selector), \(info.name)")
         }
