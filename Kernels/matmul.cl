@@ -82,11 +82,16 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
 #endif
         }
         barrier(CLK_LOCAL_MEM_FENCE);
+        // Unrolled, the small arrays become registers.
         for (int k = 0; k < TILE_K; k++) {
             float left[WORK_M], right[WORK_N];
+#pragma unroll
             for (int i = 0; i < WORK_M; i++) left[i] = tile_a[k][y + i * GROUP_M];
+#pragma unroll
             for (int j = 0; j < WORK_N; j++) right[j] = tile_b[k][x + j * GROUP_N];
+#pragma unroll
             for (int i = 0; i < WORK_M; i++)
+#pragma unroll
                 for (int j = 0; j < WORK_N; j++) sum[i][j] = fma(left[i], right[j], sum[i][j]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -144,41 +149,46 @@ void matmul_pack_panels(INPUT(float, b), const int ldb, const int transpose, con
     }
 }
 
-// panels [ceil(M / 8)][K][8] from a [K, M]; zero past row M. Item (p, q): 64 rows k of panel p.
+// panels [ceil(M / 8)][K][8] from a [K, M]; zero past row M.
+// Item (p, q): 64 rows k of eight panels, so that a's rows are read in long pieces.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_pack_rows(INPUT(float, a), const int lda, const int K, const int M, OUTPUT(float, panels)) {
     BIND(a);
     BIND(panels);
-    const int m0 = (int)get_global_id(0) * 8, k0 = (int)get_global_id(1) * 64;
-    const int rows = min(8, M - m0), k1 = min(K, k0 + 64);
-    __global float *panel = panels + (size_t)m0 * K;
+    const int m0 = (int)get_global_id(0) * 64, k0 = (int)get_global_id(1) * 64;
+    const int m1 = min(M, m0 + 64), k1 = min(K, k0 + 64);
     for (int k = k0; k < k1; k++) {
-        if (rows == 8) {
-            vstore8(vload8(0, a + (size_t)k * lda + m0), 0, panel + (size_t)k * 8);
-        } else {
-            for (int i = 0; i < 8; i++) panel[(size_t)k * 8 + i] = i < rows ? a[(size_t)k * lda + m0 + i] : 0.0f;
-        }
+        const __global float *row = a + (size_t)k * lda;
+        int m = m0;
+        for (; m + 8 <= m1; m += 8) vstore8(vload8(0, row + m), 0, panels + (size_t)m * K + (size_t)k * 8);
+        if (m < m1)
+            for (int i = 0; i < 8; i++)
+                panels[(size_t)m * K + (size_t)k * 8 + i] = m + i < m1 ? row[m + i] : 0.0f;
     }
 }
 
-// Item (p, q): columns 32 p ..< 32 p + 32 of rows BLOCK_M q ..< BLOCK_M (q + 1).
+// Item (p, q): columns p * width ..< (p + 1) * width (a multiple of 32), rows q * BLOCK_M ..< (q + 1) * BLOCK_M.
+// For BLOCK_K of k at a time, the rows of a stay in cache while several panels pass over them.
 // If `packed`, a is what matmul_pack_rows made and lda is not used.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_panels(INPUT(float, a), const int lda, const int packed, INPUT(float, panels), INPUT(float, bias),
-                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate) {
+                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
+                   const int width) {
     BIND(a);
     BIND(panels);
     BIND(bias);
     BIND(c);
-    const int n0 = (int)get_global_id(0) * 32, m0 = (int)get_global_id(1) * BLOCK_M;
-    const int m1 = min(M, m0 + BLOCK_M);
-    const __global float *panel = panels + (size_t)n0 * K;
+    const int n0 = (int)get_global_id(0) * width, n1 = min(N, n0 + width);
+    const int m0 = (int)get_global_id(1) * BLOCK_M, m1 = min(M, m0 + BLOCK_M);
     for (int k0 = 0; k0 == 0 || k0 < K; k0 += BLOCK_K) {
         const int depth = min(BLOCK_K, K - k0), last = k0 + depth >= K;
-        for (int m = m0; m < m1; m += 8) {
-            const __global float *rows = a + (packed ? (size_t)m * K + (size_t)k0 * 8 : (size_t)m * lda + k0);
-            tile_8x32(rows, packed ? 1 : lda, packed ? 8 : 1, panel + (size_t)k0 * 32, depth, bias && last ? bias + n0 : 0,
-                      c + (size_t)m * ldc + n0, ldc, min(8, M - m), min(32, N - n0), accumulate || k0 > 0);
+        for (int n = n0; n < n1; n += 32) {
+            const __global float *panel = panels + (size_t)n * K + (size_t)k0 * 32;
+            for (int m = m0; m < m1; m += 8) {
+                const __global float *rows = a + (packed ? (size_t)m * K + (size_t)k0 * 8 : (size_t)m * lda + k0);
+                tile_8x32(rows, packed ? 1 : lda, packed ? 8 : 1, panel, depth, bias && last ? bias + n : 0,
+                          c + (size_t)m * ldc + n, ldc, min(8, M - m), min(32, N - n), accumulate || k0 > 0);
+            }
         }
     }
 }

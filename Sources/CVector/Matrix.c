@@ -25,7 +25,9 @@ static Job plan(const cvContext *context, const cvProduct *p) {
     job.panelsPerBlock = cvMax(1, 256 / job.panelColumns);
     // At least eight pieces where the shape gives them.
     while (cvPieces(p->m, job.rowsPerBlock) * cvPieces(job.panels, job.panelsPerBlock) < 8) {
-        if (job.panelsPerBlock > 1) job.panelsPerBlock /= 2;
+        // Rows first: every block of columns packs a transposed a anew.
+        if (job.rowsPerBlock > 48) job.rowsPerBlock /= 2;
+        else if (job.panelsPerBlock > 1) job.panelsPerBlock /= 2;
         else if (job.rowsPerBlock > 24) job.rowsPerBlock /= 2;
         else break;
     }

@@ -2,6 +2,7 @@ import CVector
 import CarouselCore
 
 extension CPUBackend {
+    /// One row after the other in float32; see `CrossEntropy` for the formulas.
     public func crossEntropy(_ loss: CrossEntropy) throws {
         let logits = loss.logits
         let batch = loss.labels.count

@@ -9,6 +9,7 @@ import Darwin
 
 /// Factors that do not depend on the element are computed in Double and rounded once.
 extension CPUBackend {
+    /// Sums of 16,384 elements in float32, added in order in Double.
     public func squaredNorm(of x: Tensor, into sum: Tensor, accumulate: Bool) throws {
         try Requirements.check(sum.count == 1, "squared norm", ["x": x, "sum": sum])
         let result = try floats(sum)
@@ -17,10 +18,11 @@ extension CPUBackend {
         result.pointee = accumulate ? result.pointee + norm : norm
     }
 
+    /// The factor is computed in Double from the squared norm in float32.
     public func clipByNorm(_ x: Tensor, squaredNorm: Tensor, maximum: Double, variant: OptimizerVariant) throws {
         try Requirements.check(squaredNorm.count == 1, "clip by norm", ["x": x, "squaredNorm": squaredNorm])
         let norm = try Double(floats(squaredNorm).pointee).squareRoot()
-        // Not min(): a norm that is not a number must reach the weights and be noticed there.
+        // Not min(), which would hide a norm that is not a number.
         let factor: Double
         switch variant {
         case .pytorch:
@@ -32,10 +34,12 @@ extension CPUBackend {
         if factor != 1 { try cvScale(context, x.count, Float(factor), floats(x)) }
     }
 
+    /// Values that are not numbers stay so.
     public func clipByValue(_ x: Tensor, limit: Double) throws {
         try cvClip(context, x.count, Float(limit), floats(x))
     }
 
+    /// One pass over the arrays; see `SGDStep` for the formulas.
     public func sgd(_ step: SGDStep, weights: Tensor, gradients: Tensor, velocity: Tensor?) throws {
         try Requirements.check(
             weights.count == gradients.count && (velocity == nil || velocity!.count == weights.count)
@@ -48,6 +52,7 @@ extension CPUBackend {
                       step.momentum == 0 ? nil : floats(velocity))
     }
 
+    /// One pass over the arrays; see `AdamStep` for the formulas.
     public func adam(_ step: AdamStep, weights: Tensor, gradients: Tensor, m: Tensor, v: Tensor) throws {
         try Requirements.check(weights.count == gradients.count && weights.count == m.count && weights.count == v.count,
                                "Adam", ["weights": weights, "gradients": gradients, "m": m, "v": v])
@@ -64,6 +69,7 @@ extension CPUBackend {
         try cvAdamStep(context, &values, weights.count, floats(weights), floats(gradients), floats(m), floats(v))
     }
 
+    /// One pass over the arrays; see `RMSpropStep` for the formulas.
     public func rmsprop(_ step: RMSpropStep, weights: Tensor, gradients: Tensor, v: Tensor, momentum: Tensor?) throws {
         try Requirements.check(
             weights.count == gradients.count && weights.count == v.count
@@ -75,6 +81,7 @@ extension CPUBackend {
                           step.momentum == 0 ? nil : floats(momentum))
     }
 
+    /// One pass over the arrays.
     public func average(_ weights: Tensor, into average: Tensor, decay: Double) throws {
         try Requirements.check(weights.count == average.count, "average", ["weights": weights, "average": average])
         try cvAverage(context, weights.count, Float(decay), Float(1 - decay), floats(weights), floats(average))

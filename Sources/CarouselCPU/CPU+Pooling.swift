@@ -2,6 +2,7 @@ import CVector
 import CarouselCore
 
 extension CPUBackend {
+    /// One sequence is one piece of work; its steps are taken in order of time.
     public func pool(_ pooling: Pooling, _ x: Tensor, layout: PackedLayout, into y: Tensor, argmax: Tensor?) throws {
         let batch = layout.layout.batchSize
         try Requirements.check(
@@ -13,6 +14,7 @@ extension CPUBackend {
                             places)
     }
 
+    /// One sequence is one piece of work.
     public func poolBackward(_ pooling: Pooling, dy: Tensor, layout: PackedLayout, argmax: Tensor?, into dx: Tensor) throws {
         let batch = layout.layout.batchSize
         try Requirements.check(

@@ -7,6 +7,7 @@ import CarouselCore
 /// which a worker owns a block of sequences for all steps. Backward is a time loop of the same kind, which
 /// turns the kept gates into their gradients, and then one product per weight matrix.
 extension CPUBackend {
+    /// One product for the input of all rows, then the time loop; errors of `Requirements.forward`.
     public func recurrentForward(_ pass: RecurrentPass) throws {
         try Requirements.forward(pass)
         let width = pass.cell.gateCount * pass.hiddenWidth
@@ -28,6 +29,7 @@ extension CPUBackend {
         }
     }
 
+    /// The time loop turns kept gates into gradients, then one product per weight matrix follows.
     public func recurrentBackward(_ pass: RecurrentPass, into gradients: RecurrentGradients) throws {
         try Requirements.backward(pass, gradients)
         try withTimeLoop(pass, gradients) { loop, scratch in cvRecurrentBackward(context, &loop, scratch) }
@@ -41,6 +43,7 @@ extension CPUBackend {
         try inputGradients(pass, activations, gradients)
     }
 
+    /// Blocks of sequences, threads they occupy, weights held in cache.
     public func recurrentPlan(cell: RecurrentCell, input: Int, hidden: Int, state: Int, batch: Int) -> String {
         let block = cvRecurrentBlock(context, cell.kind.code, hidden, state, batch)
         let blocks = block > 0 ? (batch + block - 1) / block : 0

@@ -9,6 +9,7 @@ import Darwin
 
 /// The vector instructions the hot loops use; one program contains all of them.
 public enum InstructionSet: Int32, Sendable, CaseIterable {
+    /// The compiler's vectors of 4, for any processor; AVX2 with FMA; AVX-512 F, BW, DQ and VL.
     case plain = 0, avx2 = 1, avx512 = 2
 
     /// The best one this processor has.
@@ -63,8 +64,10 @@ public final class CPUBackend: Backend {
 
     deinit { cvContextDestroy(context) }
 
+    /// float32
     public var scalarType: ElementType { .float32 }
 
+    /// The processor's name, threads and instructions in use.
     public var info: DeviceInfo {
         let processor = Self.processor()
         var details = ["vector instructions: \(instructions.name)"]

@@ -83,13 +83,20 @@ extension OpenCLBackend {
         var a = p.a
         if p.transposeA {
             a = try makeTensor(shape: [(p.m + 7) / 8, p.k, 8])
-            try launch(.matmulPackRows, global: ((p.m + 7) / 8, (p.k + 63) / 64, 1),
+            try launch(.matmulPackRows, global: ((p.m + 63) / 64, (p.k + 63) / 64, 1),
                        [.tensor(p.a), .int(p.strideA), .int(p.k), .int(p.m), .tensor(a)])
         }
         let block = 64  // BLOCK_M of the kernel
-        try launch(.matmulPanels, global: ((p.n + 31) / 32, (p.m + block - 1) / block, 1),
+        // Wider items read a less often, as long as every compute unit has a few. Each element is one chain
+        // of fma however the work is cut, so this does not change results.
+        let groups = (p.m + block - 1) / block
+        var width = 32
+        while width < 256, width < p.n, groups * ((p.n + 2 * width - 1) / (2 * width)) >= 4 * device.computeUnits {
+            width *= 2
+        }
+        try launch(.matmulPanels, global: ((p.n + width - 1) / width, groups, 1),
                    [.tensor(a), .int(p.strideA), .flag(p.transposeA), .tensor(panels.panels), .optional(p.bias),
-                    .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate)])
+                    .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate), .int(width)])
     }
 
     public func columnSums(of x: Tensor, into sums: Tensor, accumulate: Bool) throws {

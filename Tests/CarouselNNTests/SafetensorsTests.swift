@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct SafetensorsTests {
     static let sample = Safetensors(tensors: [
-        HostTensor(name: "b", shape: [2, 3], values: .float32([1, -2, 3.5, 0, .greatestFiniteMagnitude, 1e-40])),
+        HostTensor(name: "b", shape: [2, 3], values: .float32([1, -2, 3.5, 0, .greatestFiniteMagnitude, .leastNonzeroMagnitude])),
         HostTensor(name: "a", shape: [2], values: .float64([.pi, -1e300])),
         HostTensor(name: "n", shape: [3], values: .int32([1, -2, .max])),
         HostTensor(name: "l", shape: [1, 1], values: .int64([.min])),

@@ -115,20 +115,24 @@ enum { depth = WIDTH == 4 ? 64 : 256 };
 
 /// Columns of a transposed a, tile by tile: [tile][k][m], so that a tile reads them front to back.
 static void packTransposed(long K, long rows, const float *a, long lda, float *packed) {
-    for (long i = 0, m; i < rows; i += m) {
-        m = nextTile(rows - i, PANEL);
-        const float *from = a + i;
-        float *to = packed + i * K;
-        if (m >= 4) {
-            // Two overlapping halves cover 4 to 6 floats.
-            for (long k = 0; k < K; k++, from += lda, to += m) {
-                Four low = *(const FourLoose *)from, high = *(const FourLoose *)(from + m - 4);
-                *(FourLoose *)to = low;
-                *(FourLoose *)(to + m - 4) = high;
-            }
-        } else {
-            for (long k = 0; k < K; k++, from += lda, to += m) {
-                for (long r = 0; r < m; r++) to[r] = from[r];
+    // A few stored rows at a time: each lies on a page of its own.
+    for (long k0 = 0; k0 < K; k0 += 16) {
+        long count = K - k0 < 16 ? K - k0 : 16;
+        for (long i = 0, m; i < rows; i += m) {
+            m = nextTile(rows - i, PANEL);
+            const float *from = a + k0 * lda + i;
+            float *to = packed + i * K + k0 * m;
+            if (m >= 4) {
+                // Two overlapping halves cover 4 to 6 floats.
+                for (long k = 0; k < count; k++, from += lda, to += m) {
+                    Four low = *(const FourLoose *)from, high = *(const FourLoose *)(from + m - 4);
+                    *(FourLoose *)to = low;
+                    *(FourLoose *)(to + m - 4) = high;
+                }
+            } else {
+                for (long k = 0; k < count; k++, from += lda, to += m) {
+                    for (long r = 0; r < m; r++) to[r] = from[r];
+                }
             }
         }
     }

@@ -11,6 +11,12 @@ public enum TrainingComparison {
         public var losses: [Double]
         /// Global gradient norm of each step, before clipping.
         public var gradientNorms: [Double]
+
+        public init(device: String, losses: [Double], gradientNorms: [Double]) {
+            self.device = device
+            self.losses = losses
+            self.gradientNorms = gradientNorms
+        }
     }
 
     /// Largest relative differences of a trace from another.
