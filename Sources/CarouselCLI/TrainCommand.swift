@@ -81,8 +81,13 @@ struct TrainCommand: ParsableCommand {
             var progress = TrainingProgress()
             result = try trainer.run(observe: { progress.show($0) }, shouldStop: { Interruption.signal != 0 })
         } catch {
-            rmdir(folder.path) // Only an empty folder goes: a run that never began leaves nothing behind.
-            if folder.contains(.model) { Console.message("the last good model is in \(folder.path)") }
+            if folder.contains(.model) {
+                Console.message("the last good model is in \(folder.path)")
+            } else {
+                // A run that never began leaves nothing behind that would stand in the way of the next try.
+                try? folder.removeFiles()
+                rmdir(folder.path) // Only where nothing else is in it.
+            }
             throw error
         }
         try report(result, in: folder)

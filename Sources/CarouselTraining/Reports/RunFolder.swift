@@ -63,14 +63,20 @@ public struct RunFolder: Sendable {
         try check(path, force: force)
         let folder = RunFolder(path: path)
         try makeFolder(folder.path)
-        for file in File.allCases where folder.contains(file) {
-            guard unlink(folder.path(of: file)) == 0 else {
-                throw refusal(folder.path(of: file), "cannot remove the file: \(systemMessage())")
-            }
-        }
+        try folder.removeFiles()
         // Says now, not after the first epoch, that nothing can be written here.
         try folder.replace(.metrics) { _ in }
         return folder
+    }
+
+    /// Removes the files of the run; other files and the folder stay.
+    /// - Throws: `cannotCreateOutput` (73).
+    public func removeFiles() throws {
+        for file in File.allCases where contains(file) {
+            guard unlink(path(of: file)) == 0 else {
+                throw Self.refusal(path(of: file), "cannot remove the file: \(Self.systemMessage())")
+            }
+        }
     }
 
     /// Opens the folder of a finished run.
