@@ -37,6 +37,7 @@ import Testing
         ([embedding, .recurrent(.gru, RecurrentConfiguration(units: 3, projection: 2))], "projection"),
         ([embedding, .recurrent(.gru, RecurrentConfiguration(units: 3, bidirectional: .sum, reversed: true))], "reversed"),
         ([.recurrent(.gru, RecurrentConfiguration(units: 3))], "embedding"),
+        ([embedding, .recurrent(.gru, RecurrentConfiguration(units: 3, concatInput: true))], "concat_input"),
         ([], "at least one layer"),
     ] as [([LayerConfiguration], String)])
     func brokenStacksAreRefused(_ layers: [LayerConfiguration], _ word: String) {

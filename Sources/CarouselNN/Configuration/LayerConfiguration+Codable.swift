@@ -68,6 +68,7 @@ extension RecurrentConfiguration {
         output = try c.decodeIfPresent(RecurrentOutput.self, forKey: .output) ?? output
         bidirectional = try c.decodeIfPresent(BidirectionalMerge.self, forKey: .bidirectional)
         reversed = try c.decodeIfPresent(Bool.self, forKey: .reversed) ?? reversed
+        concatInput = try c.decodeIfPresent(Bool.self, forKey: .concatInput) ?? concatInput
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -82,6 +83,7 @@ extension RecurrentConfiguration {
         try c.encode(output, forKey: .output)
         try c.encode(bidirectional, forKey: .bidirectional)
         try c.encode(reversed, forKey: .reversed)
+        try c.encode(concatInput, forKey: .concatInput)
     }
 }
 

@@ -73,10 +73,14 @@ public struct RecurrentConfiguration: Sendable, Codable, Equatable {
     public var bidirectional: BidirectionalMerge?
     /// Reads each row backwards, from its own last step (one direction only).
     public var reversed: Bool
+    /// Hands on every step's input beside its state, [N, F + I]: what follows sees the word and its context (the
+    /// recurrent convolutional network of Lai et al. 2015). Needs `output: sequences`.
+    public var concatInput: Bool
 
     public init(units: Int, activation: Activation = .tanh, recurrentActivation: Activation = .sigmoid,
                 bias: Bool = true, biases: BiasCount = .one, resetAfter: Bool = true, projection: Int? = nil,
-                output: RecurrentOutput = .last, bidirectional: BidirectionalMerge? = nil, reversed: Bool = false) {
+                output: RecurrentOutput = .last, bidirectional: BidirectionalMerge? = nil, reversed: Bool = false,
+                concatInput: Bool = false) {
         self.units = units
         self.activation = activation
         self.recurrentActivation = recurrentActivation
@@ -87,11 +91,12 @@ public struct RecurrentConfiguration: Sendable, Codable, Equatable {
         self.output = output
         self.bidirectional = bidirectional
         self.reversed = reversed
+        self.concatInput = concatInput
     }
 
     enum CodingKeys: String, CodingKey {
         case units, activation, recurrentActivation = "recurrent_activation", bias, biases
-        case resetAfter = "reset_after", projection, output, bidirectional, reversed
+        case resetAfter = "reset_after", projection, output, bidirectional, reversed, concatInput = "concat_input"
     }
 }
 

@@ -42,8 +42,11 @@ extension ModelConfiguration {
                 if c.reversed && c.bidirectional != nil {
                     throw fail(place + ".reversed", "a bidirectional layer already reads both ways")
                 }
+                if c.concatInput && c.output == .last {
+                    throw fail(place + ".concat_input", "needs the state of every step", "set `output: sequences` on this layer")
+                }
                 isSequence = c.output == .sequences
-                hasFinalState = true
+                hasFinalState = !c.concatInput
             case .pooling(let c):
                 guard isSequence else {
                     throw fail(place, "needs a sequence, but the layer before hands on one vector per text",

@@ -15,7 +15,12 @@ final class Recurrent: Layer {
     private let backend: any Backend
     private let workspace: Workspace
 
+    /// The input of the last forward pass, where it is handed on.
+    private var input: RecurrentInput?
+
     private var stateWidth: Int { configuration.projection ?? configuration.units }
+    /// Width of the merged directions.
+    private var mergedWidth: Int { configuration.bidirectional == .concat ? 2 * stateWidth : stateWidth }
 
     init(_ kind: RecurrentCell.Kind, _ configuration: RecurrentConfiguration, inputWidth: Int, index: Int,
          initializer: InitializerFamily, wantsInputGradient: Bool, store: ParameterStore) {
@@ -33,7 +38,7 @@ final class Recurrent: Layer {
         }
         parameters = directions.flatMap(\.parameters)
         let width = configuration.projection ?? configuration.units
-        outputWidth = configuration.bidirectional == .concat ? 2 * width : width
+        outputWidth = (configuration.bidirectional == .concat ? 2 * width : width) + (configuration.concatInput ? inputWidth : 0)
     }
 
     func forward(_ value: LayerValue, _ context: PassContext) throws -> LayerValue {
@@ -42,15 +47,25 @@ final class Recurrent: Layer {
         let finalState = try merge(directions.map(\.finalState), "final")
         if configuration.output == .last { return .vector(finalState) }
         let values = try merge(try directions.map { try $0.outputInTime() }, "values")
-        return .sequence(SequenceValue(.dense(values), layout: sequence.layout, finalState: finalState))
+        guard configuration.concatInput else {
+            return .sequence(SequenceValue(.dense(values), layout: sequence.layout, finalState: finalState))
+        }
+        input = sequence.input
+        return .sequence(SequenceValue(.dense(try appendInput(sequence.input, to: values)), layout: sequence.layout))
     }
 
     func backward(_ gradient: LayerGradient, _ context: PassContext) throws -> LayerGradient? {
         let dFinal = configuration.output == .last ? gradient.values : gradient.finalState
-        let dValues = configuration.output == .last ? nil : gradient.values
+        var dValues = configuration.output == .last ? nil : gradient.values
+        var total: Tensor?
+        if configuration.concatInput, let both = dValues {
+            let dMerged = try workspace.tensor("dMerged", [both.shape[0], mergedWidth])
+            try backend.copyColumns(both, from: 0, to: dMerged, at: 0, width: mergedWidth, scale: 1, accumulate: false)
+            dValues = dMerged
+            if wantsInputGradient { total = try inputPart(of: both) }
+        }
         let finals = try split(dFinal, of: directions.map(\.finalState), "dFinal")
         let sequences = try split(dValues, of: dValues == nil ? [] : try directions.map { try $0.outputInTime() }, "dValues")
-        var total: Tensor?
         for (place, direction) in directions.enumerated() {
             let dInput = try direction.backward(dOutput: sequences.isEmpty ? nil : sequences[place],
                                                 dFinal: finals.isEmpty ? nil : finals[place],
@@ -64,10 +79,37 @@ final class Recurrent: Layer {
         return total.map { LayerGradient(values: $0) }
     }
 
+    /// [N, F + I] from the merged states and the input of every step.
+    private func appendInput(_ input: RecurrentInput, to values: Tensor) throws -> Tensor {
+        let rows = values.shape[0]
+        let result = try workspace.tensor("with input", [rows, outputWidth])
+        try backend.copyColumns(values, from: 0, to: result, at: 0, width: mergedWidth, scale: 1, accumulate: false)
+        let x: Tensor
+        switch input {
+        case .dense(let dense):
+            x = dense
+        case .indexed(let distinct, let index):
+            x = try workspace.tensor("x", [rows, inputWidth])
+            try backend.gather(distinct, rows: index.positions, into: x)
+        }
+        try backend.copyColumns(x, from: 0, to: result, at: mergedWidth, width: inputWidth, scale: 1, accumulate: false)
+        return result
+    }
+
+    /// The gradient of the input from its columns in the gradient [N, F + I]: [N, I], or [U, I] of an indexed one.
+    private func inputPart(of gradient: Tensor) throws -> Tensor {
+        let dx = try workspace.tensor("dx beside", [gradient.shape[0], inputWidth])
+        try backend.copyColumns(gradient, from: mergedWidth, to: dx, at: 0, width: inputWidth, scale: 1, accumulate: false)
+        guard case .indexed(_, let index) = input else { return dx }
+        let sums = try workspace.tensor("dx sums", [index.distinctCount, inputWidth])
+        try backend.segmentSums(of: dx, index: index, into: sums)
+        return sums
+    }
+
     /// One tensor from the directions' tensors [M, R].
     private func merge(_ parts: [Tensor], _ name: String) throws -> Tensor {
         guard let mode = configuration.bidirectional else { return parts[0] }
-        let result = try workspace.tensor(name, [parts[0].shape[0], outputWidth])
+        let result = try workspace.tensor(name, [parts[0].shape[0], mergedWidth])
         switch mode {
         case .concat:
             try copy(parts[0], to: result, at: 0)
@@ -114,7 +156,7 @@ final class Recurrent: Layer {
         let h = configuration.units, r = stateWidth
         let kept = directions[0].cell.gateCount * h + 2 * r + (directions[0].cell.kind == .rnn ? 0 : h)
             + (configuration.projection == nil ? 0 : h)
-        let merged = configuration.bidirectional == nil ? 0 : outputWidth + r
+        let merged = (configuration.bidirectional == nil ? 0 : mergedWidth + r) + (configuration.concatInput ? 2 * outputWidth : 0)
         return rows * (directions.count * kept + merged) + batch * 2 * directions.count * r
     }
 
