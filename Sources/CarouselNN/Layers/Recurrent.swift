@@ -64,8 +64,8 @@ final class Recurrent: Layer {
             dValues = dMerged
             if wantsInputGradient { total = try inputPart(of: both) }
         }
-        let finals = try split(dFinal, of: directions.map(\.finalState), "dFinal")
-        let sequences = try split(dValues, of: dValues == nil ? [] : try directions.map { try $0.outputInTime() }, "dValues")
+        let finals = try split(dFinal, of: { $0.finalState }, "dFinal")
+        let sequences = try split(dValues, of: { try $0.outputInTime() }, "dValues")
         for (place, direction) in directions.enumerated() {
             let dInput = try direction.backward(dOutput: sequences.isEmpty ? nil : sequences[place],
                                                 dFinal: finals.isEmpty ? nil : finals[place],
@@ -125,7 +125,8 @@ final class Recurrent: Layer {
     }
 
     /// The gradients of the directions' tensors from the gradient of their merger; empty for nil.
-    private func split(_ gradient: Tensor?, of parts: [Tensor], _ name: String) throws -> [Tensor] {
+    /// - Parameter part: a direction's tensor; asked only where its values matter.
+    private func split(_ gradient: Tensor?, of part: (RecurrentDirection) throws -> Tensor, _ name: String) throws -> [Tensor] {
         guard let gradient else { return [] }
         guard let mode = configuration.bidirectional else { return [gradient] }
         if mode == .sum { return [gradient, gradient] }
@@ -140,8 +141,8 @@ final class Recurrent: Layer {
             try copy(gradient, to: result[0], at: 0, scale: 0.5)
             return [result[0], result[0]]
         case .mul:
-            try backend.multiply(gradient, parts[1], into: result[0], accumulate: false)
-            try backend.multiply(gradient, parts[0], into: result[1], accumulate: false)
+            try backend.multiply(gradient, part(directions[1]), into: result[0], accumulate: false)
+            try backend.multiply(gradient, part(directions[0]), into: result[1], accumulate: false)
         case .sum:
             break
         }
