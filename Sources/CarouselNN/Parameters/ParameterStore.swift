@@ -43,17 +43,22 @@ public final class ParameterStore {
     }
 
     /// Makes the flat buffers and draws the initial weights; the same on every device for one seed.
+    /// - Throws: `outOfMemory` for a model the device cannot hold.
     public func allocate(seed: UInt64) throws {
-        var flat = [Double](repeating: 0, count: flatCount)
+        // Asked before anything is allocated: a system may promise memory it does not have.
+        let bytes = 2 * flatCount * backend.scalarType.byteCount, memory = backend.info.memory
+        guard memory == 0 || bytes <= memory else {
+            throw CarouselError(.outOfMemory, "weights and gradients of \(parameterCount) parameters need \(bytes >> 20) MiB, "
+                                    + "\(backend.info.selector) has \(memory >> 20) MiB", hint: "smaller layers or a smaller vocabulary")
+        }
+        weights = try makeCompanion()
+        gradients = try makeCompanion()
         for (number, parameter) in parameters.enumerated() {
             var generator = SeededGenerator(seed: seed, purpose: 0x1000 + UInt64(number))
             let values = parameter.initializer.values(count: parameter.shape.count, generator: &generator)
-            flat.replaceSubrange(parameter.offset ..< parameter.offset + values.count, with: values)
+            // Rounded to float32 on every device, so that the Double reference starts from the same numbers.
+            try backend.write(values.map { Double(Float($0)) }, to: weight(number))
         }
-        // Rounded to float32 on every device, so that the Double reference starts from the same numbers.
-        weights = try backend.makeTensor(flat.map { Double(Float($0)) }, shape: [flatCount])
-        gradients = try backend.makeTensor(shape: [flatCount])
-        try backend.fill(gradients, with: 0)
     }
 
     /// View of a parameter's weights.
