@@ -131,6 +131,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
             try require(value >= 0 && value < 1, key, "must be at least 0 and below 1, not \(value)")
         }
         try require(epochs > 0, .epochs, "must be greater than 0, not \(epochs)")
+        try require(epochs <= 1 << 20, .epochs, "is more than any training lasts: \(epochs)", "10")
         try require(batchSize > 0, .batchSize, "must be greater than 0, not \(batchSize)")
         try require(batchSize <= 1 << 20, .batchSize, "is larger than any machine holds: \(batchSize)", "32")
         try require(learningRate > 0 && learningRate.isFinite, .learningRate,
