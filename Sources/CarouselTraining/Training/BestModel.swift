@@ -18,16 +18,16 @@ struct BestModel {
     }
 
     /// Keeps `weights` if the epoch is better than all before; without a validation part the latest is the best.
-    mutating func offer(_ report: ClassificationReport?, trainingLoss: Double, epoch: Int, weights: Tensor) throws -> Bool {
+    mutating func offer(_ report: ClassificationReport?, epoch: Int, weights: Tensor) throws -> Bool {
         if let report {
             let value = switch monitor {
             case .loss: -report.loss
             case .accuracy: report.accuracy
             case .macroF1: report.macroF1
             }
-            // The first epoch always counts, even with a loss that is not a number.
+            // The first epoch always counts; one whose loss is not a number gives way to any other.
             guard self.epoch == nil || value > score else { return false }
-            score = value
+            score = value.isNaN ? -.infinity : value
         }
         self.epoch = epoch
         self.report = report

@@ -11,6 +11,7 @@ final class LossReader {
     private let interval: Int
     private let ring: Tensor
     private var pending: [(weight: Double, step: Int)] = []
+    private var lastStep = 0
     private var sum = 0.0
     private var weight = 0.0
     private let lastGood: Tensor
@@ -41,6 +42,7 @@ final class LossReader {
     /// - Throws: `diverged`
     func add(weight: Double, step: Int, epoch: Int) throws {
         pending.append((weight, step))
+        lastStep = step
         if pending.count == interval { try flush(epoch: epoch) }
     }
 
@@ -49,28 +51,40 @@ final class LossReader {
         guard !pending.isEmpty else { return }
         let values = try backend.readDoubles(ring)
         for (place, entry) in pending.enumerated() {
-            guard values[place].isFinite else { throw try divergence(step: entry.step, epoch: epoch) }
+            guard values[place].isFinite else {
+                throw try divergence("the loss is not a number at step \(entry.step + 1)", epoch: epoch)
+            }
             sum += values[place]
             weight += entry.weight
         }
         pending = []
         readings += 1
         // A copy of the weights costs a small part of a step; every 32 readings it costs nothing.
-        if readings % 32 == 0 { try keepIfGood() }
+        if readings % 32 == 0 { _ = try keepIfGood() }
     }
 
-    private func keepIfGood() throws {
+    /// Reads what is pending and keeps the weights aside. A sync point, for the end of an epoch or of the run.
+    /// - Throws: `diverged`, also when only the last update broke the weights, which no later loss would show.
+    func settle(epoch: Int) throws {
+        try flush(epoch: epoch)
+        guard try !keepIfGood() else { return }
+        throw try divergence("the weights are not numbers after step \(lastStep + 1)", epoch: epoch)
+    }
+
+    /// False when the weights are broken; then nothing is kept.
+    private func keepIfGood() throws -> Bool {
         // A finite loss can still leave broken weights behind; their norm tells.
         let norm = try backend.makeTensor(shape: [1])
         try backend.squaredNorm(of: model.store.weights, into: norm, accumulate: false)
-        guard try backend.readDoubles(norm)[0].isFinite else { return }
+        guard try backend.readDoubles(norm)[0].isFinite else { return false }
         try Trainer.copy(model.store.weights, to: lastGood, on: backend)
+        return true
     }
 
     func restoreLastGood() throws { try Trainer.copy(lastGood, to: model.store.weights, on: backend) }
 
-    /// The error of a loss that is not finite: which step, and the first tensor that is broken.
-    private func divergence(step: Int, epoch: Int) throws -> CarouselError {
+    /// The error of a loss or of weights that are not finite: which step, and the first tensor that is broken.
+    private func divergence(_ sign: String, epoch: Int) throws -> CarouselError {
         var culprit = "no gradient or weight is broken yet: the loss itself overflowed"
         search: for (what, flat) in [("gradient of", model.store.gradients!), ("weights", model.store.weights!)] {
             let values = try backend.readDoubles(flat)
@@ -82,7 +96,7 @@ final class LossReader {
                 }
             }
         }
-        return CarouselError(.diverged, "training diverged: the loss is not a number at step \(step + 1) (epoch \(epoch + 1)); \(culprit)",
+        return CarouselError(.diverged, "training diverged: \(sign) (epoch \(epoch + 1)); \(culprit)",
                              hint: "a smaller --learning-rate, or --set training.clipping.global_norm=1; "
                                  + "relu cells need both more often. The last good weights are kept")
     }

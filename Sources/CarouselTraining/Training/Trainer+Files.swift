@@ -15,10 +15,7 @@ extension Trainer {
     /// Adds the epoch to the metrics and, if it is the best, replaces the model.
     func save(_ record: EpochRecord, isBest: Bool) throws {
         guard let folder else { return }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        try folder.append(line: String(decoding: try encoder.encode(record), as: UTF8.self), to: .metrics)
+        try folder.append(line: try Self.json(record, [.sortedKeys]), to: .metrics)
         if isBest { try saveModel(average ?? model.store.weights, as: .model) }
     }
 
@@ -45,9 +42,16 @@ extension Trainer {
     /// Reports on the validation and the test part.
     func saveReport(_ result: TrainingResult) throws {
         guard let folder else { return }
+        try folder.write(try Self.json(result, [.prettyPrinted, .sortedKeys]) + "\n", to: .report)
+    }
+
+    /// JSON has no infinite numbers, but a norm or a loss can be one without an end to the training: they become
+    /// the texts "inf", "-inf" and "nan".
+    static func json(_ value: some Encodable, _ formatting: JSONEncoder.OutputFormatting) throws -> String {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        encoder.outputFormatting = formatting
         encoder.keyEncodingStrategy = .convertToSnakeCase
-        try folder.write(String(decoding: try encoder.encode(result), as: UTF8.self) + "\n", to: .report)
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 }

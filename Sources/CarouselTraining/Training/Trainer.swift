@@ -19,6 +19,8 @@ public final class Trainer {
     private let step: TrainingStep
     /// Moving average of the weights; nil when off.
     let average: Tensor?
+    /// Steps between two readings of the loss; 1 where reading costs nothing.
+    var lossInterval: Int
 
     /// Splits, learns the preparation, encodes and builds the model.
     /// - Parameter folder: nil trains without leaving anything on disk.
@@ -32,7 +34,8 @@ public final class Trainer {
         let (train, held) = try Self.split(data, labels: labels, settings)
         preparation = try InputPreparation.fit(configuration.preparation, to: train)
         training = try preparation.encode(train, labels: labels)
-        validation = try held.map { [preparation, labels] in try preparation.encode($0, labels: labels) }
+        // An empty part decides nothing: it counts as none.
+        validation = try held.flatMap { [preparation, labels] in try $0.count > 0 ? preparation.encode($0, labels: labels) : nil }
         test = try data.test.map { [preparation, labels] in try preparation.encode($0, labels: labels) }
         if case .text(let text) = preparation {
             report = DataReport(training: train, validation: held, preparation: text)
@@ -46,6 +49,7 @@ public final class Trainer {
         step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: settings.labelSmoothing)
         average = settings.averageDecay > 0 ? try model.store.makeCompanion() : nil
         if let average { try Self.copy(model.store.weights, to: average, on: backend) }
+        lossInterval = backend.info.isGPU ? 16 : 1
         self.configuration = configuration
         self.backend = backend
         self.folder = folder
@@ -87,7 +91,8 @@ public final class Trainer {
         let stepsPerEpoch = BatchPlan.training(lengths: training.lengths, batchSize: settings.batchSize, seed: settings.seed, epoch: 0).count
         let rate = LearningRate(settings, stepsPerEpoch: stepsPerEpoch)
         var progress = Progress(stepsPerEpoch: stepsPerEpoch, epochs: settings.epochs)
-        let losses = try LossReader(model: model, interval: backend.info.isGPU ? 16 : 1)
+        let losses = try LossReader(model: model, interval: lossInterval)
+        let averageInterval = Self.averageInterval(stepsPerEpoch: stepsPerEpoch)
         var best = try BestModel(monitor: settings.monitor, store: model.store)
         var records: [EpochRecord] = []
         var reason: String?
@@ -99,33 +104,31 @@ public final class Trainer {
             while let batch = batches.next() {
                 if shouldStop() {
                     reason = "interrupted in epoch \(epoch + 1)"
+                    try savingGoodWeights(of: losses, asModel: best.epoch == nil) { try losses.settle(epoch: epoch) }
                     break epochs
                 }
                 let number = optimizer.step
                 let context = PassContext(mode: .training, seed: settings.seed, step: number)
                 let uploaded = try model.upload(batch)
                 try step.run(uploaded, context, learningRate: rate(step: number), lossSum: losses.slot)
-                if let average, optimizer.step % Self.averageInterval == 0 {
-                    try backend.average(model.store.weights, into: average, decay: Self.averageDecay(settings, step: number))
+                if let average, optimizer.step % averageInterval == 0 {
+                    try backend.average(model.store.weights, into: average,
+                                        decay: Self.averageDecay(settings, step: number, interval: averageInterval))
                 }
                 progress.add(tokens: batch.layout.rows)
-                do {
+                try savingGoodWeights(of: losses, asModel: best.epoch == nil) {
                     try losses.add(weight: uploaded.weightSum, step: number, epoch: epoch)
-                } catch let error as CarouselError where error.status == .diverged {
-                    try losses.restoreLastGood()
-                    try saveLast(orElse: best.epoch == nil)
-                    throw error
                 }
                 if let record = progress.record(loss: losses.mean, learningRate: rate(step: number)) { observe(.step(record)) }
             }
-            try losses.flush(epoch: epoch)
+            try savingGoodWeights(of: losses, asModel: best.epoch == nil) { try losses.settle(epoch: epoch) }
             let seconds = progress.epochSeconds
             let evaluated = try evaluate(validation, shouldStop: shouldStop)
             if validation != nil && evaluated == nil {
                 reason = "interrupted while validating epoch \(epoch + 1)"
                 break
             }
-            let isBest = try best.offer(evaluated, trainingLoss: losses.mean, epoch: epoch + 1, weights: average ?? model.store.weights)
+            let isBest = try best.offer(evaluated, epoch: epoch + 1, weights: average ?? model.store.weights)
             let record = EpochRecord(epoch: epoch + 1, steps: plan.count, trainingLoss: losses.mean, validationLoss: evaluated?.loss,
                                      validationAccuracy: evaluated?.accuracy, validationMacroF1: evaluated?.macroF1,
                                      seconds: seconds, tokensPerSecond: progress.epochTokensPerSecond,
@@ -151,6 +154,17 @@ public final class Trainer {
         return result
     }
 
+    /// Runs `body`; when training has diverged in it, the last good weights come back and are saved.
+    private func savingGoodWeights(of losses: LossReader, asModel isOnly: Bool, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as CarouselError where error.status == .diverged {
+            try losses.restoreLastGood()
+            try saveLast(orElse: isOnly)
+            throw error
+        }
+    }
+
     /// The first steps of `run`, each with its loss and gradient norm; for comparing devices.
     func firstSteps(_ count: Int) throws -> TrainingComparison.Trace {
         var trace = TrainingComparison.Trace(device: backend.info.selector, losses: [], gradientNorms: [])
@@ -174,12 +188,13 @@ public final class Trainer {
     }
 
     /// Steps between two updates of the average: it moves slowly, and each update passes over all weights.
-    private static let averageInterval = 4
+    /// Short epochs update more often, so that what is evaluated after an epoch is never older than the epoch.
+    static func averageInterval(stepsPerEpoch: Int) -> Int { max(1, min(4, stepsPerEpoch / 16)) }
 
-    /// The decay of `averageInterval` steps. It grows from 0 so that the first steps do not weigh on the average for long.
-    private static func averageDecay(_ settings: TrainingConfiguration, step: Int) -> Double {
+    /// The decay of `interval` steps. It grows from 0 so that the first steps do not weigh on the average for long.
+    private static func averageDecay(_ settings: TrainingConfiguration, step: Int, interval: Int) -> Double {
         let decay = min(settings.averageDecay, Double(1 + step) / Double(10 + step))
-        return (0..<averageInterval).reduce(1) { product, _ in product * decay }
+        return (0..<interval).reduce(1) { product, _ in product * decay }
     }
 
     /// The report on a part with the average of the weights, where one is kept.
