@@ -58,12 +58,12 @@ struct GoldenComparison {
     var error: Double
     var tolerance: Double
 
-    /// max |a − b| / max(max |b|, 1e-3); infinite where a value is not a number.
+    /// max |a − b| / max(max |b|, 1e-3); infinite where a value on either side is not a number.
     static func maximum(_ name: String, _ got: [Double], _ expected: [Double], tolerance: Double) -> GoldenComparison {
         guard got.count == expected.count else { return GoldenComparison(name: name, error: .infinity, tolerance: tolerance) }
         var difference = 0.0, scale = 1e-3
         for (a, b) in zip(got, expected) {
-            difference = a.isFinite ? max(difference, abs(a - b)) : .infinity
+            difference = a.isFinite && b.isFinite ? max(difference, abs(a - b)) : .infinity
             scale = max(scale, abs(b))
         }
         return GoldenComparison(name: name, error: difference / scale, tolerance: tolerance)
@@ -102,6 +102,24 @@ struct GoldenFile {
         return tensor
     }
 
+    /// A tensor that must have a certain shape.
+    func tensor(_ name: String, _ shape: Shape) throws -> HostTensor {
+        let tensor = try tensor(name)
+        guard tensor.shape == shape else {
+            throw CarouselError(.badData, "tensor '\(name)' is \(tensor.shape), the case needs \(shape)", at: path)
+        }
+        return tensor
+    }
+
+    /// The whole numbers of a tensor, which must have `count` of them, all inside `range`.
+    func integers(_ name: String, count: Int, in range: Range<Int>) throws -> [Int] {
+        guard let values = try tensor(name).integers, values.count == count, values.allSatisfy(range.contains) else {
+            throw CarouselError(.badData, "tensor '\(name)' must hold \(count) whole numbers from \(range.lowerBound) "
+                                    + "to \(range.upperBound - 1)", at: path)
+        }
+        return values
+    }
+
     func text(_ key: String) throws -> String {
         guard let value = file.metadata[key] else { throw CarouselError(.badData, "metadata '\(key)' is missing", at: path) }
         return value
@@ -109,6 +127,15 @@ struct GoldenFile {
 
     func integer(_ key: String) throws -> Int {
         guard let value = Int(try text(key)) else { throw CarouselError(.badData, "metadata '\(key)' is not a whole number", at: path) }
+        return value
+    }
+
+    /// A size: a whole number from `lowest` (1) to 2²⁰.
+    func size(_ key: String, atLeast lowest: Int = 1) throws -> Int {
+        let value = try integer(key)
+        guard (lowest...1 << 20).contains(value) else {
+            throw CarouselError(.badData, "metadata '\(key)' is \(value), not a number from \(lowest) to \(1 << 20)", at: path)
+        }
         return value
     }
 

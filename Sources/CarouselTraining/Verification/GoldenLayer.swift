@@ -13,17 +13,15 @@ struct GoldenLayer {
     init(_ file: GoldenFile) throws {
         self.file = file
         cell = try file.cell()
-        time = try file.integer("time")
-        batch = try file.integer("batch")
-        hidden = try file.integer("hidden")
-        layers = try file.integer("layers")
-        let projection = try file.integer("projection")
+        time = try file.size("time")
+        batch = try file.size("batch")
+        hidden = try file.size("hidden")
+        layers = try file.size("layers")
+        let projection = try file.size("projection", atLeast: 0)
         stateWidth = projection > 0 ? projection : hidden
         directions = try file.flag("bidirectional") ? 2 : 1
-        let lengths = file.optional("lengths")?.integers ?? [Int](repeating: time, count: batch)
-        guard lengths.count == batch, lengths.allSatisfy({ [time] in (0...time).contains($0) }) else {
-            throw CarouselError(.badData, "tensor 'lengths' does not fit batch \(batch) and time \(time)", at: file.path)
-        }
+        let lengths = file.optional("lengths") == nil ? [Int](repeating: time, count: batch)
+            : try file.integers("lengths", count: batch, in: 0..<time + 1)
         let order = lengths.indices.sorted { (lengths[$0], $1) > (lengths[$1], $0) }
         layout = SequenceLayout(lengths: order.map { lengths[$0] })
         self.order = order
@@ -37,7 +35,8 @@ struct GoldenLayer {
             comparisons.append(.maximum(name, got, try file.tensor(name).doubles, tolerance: tolerance))
         }
 
-        var values = try backend.makeTensor(pack(try file.tensor("input")), shape: [layout.rows, try file.integer("input")])
+        let width = try file.size("input")
+        var values = try backend.makeTensor(pack(try file.tensor("input", [time, batch, width])), shape: [layout.rows, width])
         var passes: [[RecurrentPass]] = []
         for layer in 0..<layers {
             let merged = try backend.makeTensor(shape: [layout.rows, directions * stateWidth])
@@ -59,7 +58,8 @@ struct GoldenLayer {
             try check("cn", try passes.joined().flatMap { restored(try backend.readDoubles($0.cT!), width: hidden) })
         }
 
-        var dValues = try backend.makeTensor(pack(try file.tensor("grad_output")), shape: [layout.rows, directions * stateWidth])
+        let dOutput = try file.tensor("grad_output", [time, batch, directions * stateWidth])
+        var dValues = try backend.makeTensor(pack(dOutput), shape: [layout.rows, directions * stateWidth])
         var dh0 = [[Double]](repeating: [], count: layers * directions), dc0 = dh0
         for layer in (0..<layers).reversed() {
             var total: Tensor?
@@ -105,17 +105,20 @@ struct GoldenLayer {
     }
 
     private func makePass(_ layer: Int, _ direction: Int, input: Tensor, _ packed: PackedLayout, on backend: any Backend) throws -> RecurrentPass {
-        func weight(_ role: String) throws -> Tensor? {
-            guard let tensor = file.optional("\(role)_l\(layer)\(suffix(direction))") else { return nil }
-            return try backend.makeTensor(tensor.doubles, shape: tensor.shape)
+        let rows = cell.gateCount * hidden
+        func weight(_ role: String, _ shape: Shape) throws -> Tensor? {
+            let name = "\(role)_l\(layer)\(suffix(direction))"
+            guard file.optional(name) != nil else { return nil }
+            return try backend.makeTensor(try file.tensor(name, shape).doubles, shape: shape)
         }
-        guard let wIH = try weight("weight_ih"), let wHH = try weight("weight_hh") else {
+        guard let wIH = try weight("weight_ih", [rows, input.shape[1]]), let wHH = try weight("weight_hh", [rows, stateWidth]) else {
             throw CarouselError(.badData, "the weights of layer \(layer) are missing", at: file.path)
         }
         let place = layer * directions + direction
         return RecurrentPass(
             cell: cell, layout: packed, input: .dense(input),
-            weights: RecurrentWeights(wIH: wIH, wHH: wHH, wHR: try weight("weight_hr"), bIH: try weight("bias_ih"), bHH: try weight("bias_hh")),
+            weights: RecurrentWeights(wIH: wIH, wHH: wHH, wHR: try weight("weight_hr", [stateWidth, hidden]),
+                                      bIH: try weight("bias_ih", [rows]), bHH: try weight("bias_hh", [rows])),
             h0: try state("h0", place, stateWidth, on: backend),
             c0: cell.kind == .lstm ? try state("c0", place, hidden, on: backend) : nil,
             y: try backend.makeTensor(shape: [layout.rows, stateWidth]), hT: try backend.makeTensor(shape: [batch, stateWidth]),
@@ -167,8 +170,8 @@ struct GoldenLayer {
 
     /// Slice `place` of a recorded state [L·D, B, F] in our order; nil if the file has none.
     private func state(_ name: String, _ place: Int, _ width: Int, on backend: any Backend) throws -> Tensor? {
-        guard let tensor = file.optional(name) else { return nil }
-        let values = tensor.doubles
+        guard file.optional(name) != nil else { return nil }
+        let values = try file.tensor(name, [layers * directions, batch, width]).doubles
         return try backend.makeTensor(order.flatMap { row in
             let start = (place * batch + row) * width
             return values[start ..< start + width]

@@ -15,12 +15,10 @@ struct GoldenRun {
         let optimizer = try Optimizer(try optimizerConfiguration(),
                                       clipping: ClippingConfiguration(globalNorm: try file.number("clip_norm")), store: model.store)
         let step = TrainingStep(model: model, optimizer: optimizer)
-        let steps = try file.integer("steps"), batch = try file.integer("batch"), time = try file.integer("time")
-        guard let tokens = try file.tensor("tokens").integers, let lengths = try file.tensor("lengths").integers,
-              let labels = try file.tensor("labels").integers,
-              tokens.count == steps * batch * time, lengths.count == steps * batch, labels.count == steps * batch else {
-            throw CarouselError(.badData, "tokens, lengths or labels do not fit steps \(steps), batch \(batch), time \(time)", at: file.path)
-        }
+        let steps = try file.size("steps"), batch = try file.size("batch"), time = try file.size("time")
+        let tokens = try file.integers("tokens", count: steps * batch * time, in: 0..<(try file.size("vocabulary")))
+        let lengths = try file.integers("lengths", count: steps * batch, in: 0..<time + 1)
+        let labels = try file.integers("labels", count: steps * batch, in: 0..<(try file.size("classes")))
         let lossSum = try backend.makeTensor(shape: [1])
         var losses: [Double] = [], norms: [Double] = []
         for number in 0..<steps {
@@ -48,18 +46,18 @@ struct GoldenRun {
     }
 
     private func makeModel(on backend: any Backend) throws -> SequenceClassifier {
-        let cell = try file.cell(), count = try file.integer("layers")
+        let cell = try file.cell(), count = try file.size("layers")
         let bidirectional = try file.flag("bidirectional")
-        var layers: [LayerConfiguration] = [.embedding(EmbeddingConfiguration(units: try file.integer("embedding")))]
+        var layers: [LayerConfiguration] = [.embedding(EmbeddingConfiguration(units: try file.size("embedding")))]
         for index in 0..<count {
             layers.append(.recurrent(cell.kind, RecurrentConfiguration(
-                units: try file.integer("hidden"), activation: cell.activation, recurrentActivation: cell.recurrentActivation,
+                units: try file.size("hidden"), activation: cell.activation, recurrentActivation: cell.recurrentActivation,
                 biases: .two, resetAfter: cell.resetAfter, output: index + 1 < count ? .sequences : .last,
                 bidirectional: bidirectional ? .concat : nil)))
         }
         return try SequenceClassifier(ModelConfiguration(layers: layers, head: .softmax, initializer: .pytorch),
-                                      input: .tokens(vocabulary: try file.integer("vocabulary")),
-                                      classes: try file.integer("classes"), seed: 0, on: backend)
+                                      input: .tokens(vocabulary: try file.size("vocabulary")),
+                                      classes: try file.size("classes", atLeast: 2), seed: 0, on: backend)
     }
 
     private func load(_ prefix: String, into model: SequenceClassifier) throws {
