@@ -129,6 +129,8 @@ import Testing
             _ = try labels.encode(other)
         }
         expectError(at: "t", says: "no rows") { _ = try LabelSet(training: .text(TextDataSet(name: "t", texts: []))) }
+        let identifiers = TextDataSet(name: "ids.tsv", texts: [String](repeating: "a", count: 10_001), labels: (0...10_000).map(String.init))
+        expectError(at: "ids.tsv", says: "10001 different labels in 10001 rows") { _ = try LabelSet(training: .text(identifiers)) }
         expectError(at: "t", says: "no labels") { _ = try LabelSet(training: .text(TextDataSet(name: "t", texts: ["a"]))) }
     }
 

@@ -153,6 +153,13 @@ import Testing
             #expect(result.epochs.count == 3 && result.epochs.allSatisfy { $0.trainingLoss.isFinite }, "split \(split)")
             #expect((result.validation == nil) == (split == 0))
         }
+        // One row of each class, and most of each class held out.
+        let two = TextDataSet(name: "two", texts: ["good", "bad"], labels: ["p", "n"])
+        let none = try #require(throws: CarouselError.self) {
+            try Trainer(configuration: try Self.configuration { $0.training.validationSplit = 0.6 }, data: TrainingData(train: .text(two)),
+                        backend: try Device.open("cpu"), folder: nil)
+        }
+        #expect(none.status == .badData && none.message.contains("all 2 rows"))
         let empty = TextDataSet(name: "empty", texts: [], labels: [])
         let trainer = try Trainer(configuration: try Self.configuration(), data: TrainingData(train: .text(rows), validation: .text(empty)),
                                   backend: try Device.open("cpu"), folder: nil)

@@ -10,7 +10,7 @@ public struct LabelSet: Sendable, Equatable {
     public var count: Int { names.count }
 
     /// The distinct labels of a training set.
-    /// - Throws: `badData` when the set is empty or has one class only.
+    /// - Throws: `badData` when the set is empty, has one class only or more than ten thousand.
     public init(training data: DataSet) throws {
         guard data.count > 0 else {
             throw CarouselError(.badData, "no rows to train on", at: data.origin.path,
@@ -26,8 +26,16 @@ public struct LabelSet: Sendable, Equatable {
                                 at: data.origin.path,
                                 hint: "check that label_column names the right column (it is \(data.origin.labelColumn ?? "fixed by the format"))")
         }
+        // A column of identifiers taken for labels; a confusion matrix of its classes would fill the memory.
+        guard distinct.count <= Self.mostClasses else {
+            throw CarouselError(.badData, "\(distinct.count) different labels in \(data.count) rows are too many to tell apart",
+                                at: data.origin.path,
+                                hint: "check that label_column names the right column (it is \(data.origin.labelColumn ?? "fixed by the format"))")
+        }
         try self.init(names: Array(distinct))
     }
+
+    private static let mostClasses = 10_000
 
     /// Any distinct names, in any order.
     /// - Throws: `badData` for a name that appears twice.

@@ -157,9 +157,12 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
             throw CarouselError(.badConfiguration, "must be at least 0 and below 1, not \(value)",
                                 at: "training.optimizer.\(name)")
         }
-        let positive: [(String, Double?)] = [("epsilon", optimizer.epsilon), ("weight_decay", optimizer.weightDecay)]
-        for case (let name, let value?) in positive where !(value >= 0 && value.isFinite) {
-            throw CarouselError(.badConfiguration, "must be at least 0, not \(value)", at: "training.optimizer.\(name)")
+        if let decay = optimizer.weightDecay, !(decay >= 0 && decay.isFinite) {
+            throw CarouselError(.badConfiguration, "must be at least 0, not \(decay)", at: "training.optimizer.weight_decay")
+        }
+        // It keeps weights without a gradient from becoming 0 / 0, in float32.
+        if let epsilon = optimizer.epsilon, !(epsilon >= 1e-30 && epsilon.isFinite) {
+            throw CarouselError(.badConfiguration, "must be at least 1e-30, not \(epsilon)", at: "training.optimizer.epsilon", hint: "1e-8")
         }
     }
 }

@@ -32,6 +32,10 @@ public final class Trainer {
         try configuration.validate(hasTokens: isText)
         labels = try LabelSet(training: data.train)
         let (train, held) = try Self.split(data, labels: labels, settings)
+        guard train.count > 0 else {
+            throw CarouselError(.badData, "the validation part takes all \(data.train.count) rows; none is left to train on",
+                                at: data.train.name, hint: "a smaller validation split, or more rows of each class")
+        }
         preparation = try InputPreparation.fit(configuration.preparation, to: train)
         training = try preparation.encode(train, labels: labels)
         // An empty part decides nothing: it counts as none.
