@@ -10,6 +10,19 @@ struct OperationTests {
         return (0..<count).map { _ in Double(Float(random.normal())) }
     }
 
+    /// More rows than a launch takes at once on some GPUs.
+    @Test(arguments: OpenCLBackend.KernelFamily.allCases)
+    func manyRows(family: OpenCLBackend.KernelFamily) throws {
+        let backend = try DeviceSupport.backend(family)
+        for (rows, width) in [(65_535, 9), (65_536, 9), (140_000, 9), (65_535 * 16 + 1, 1)] {
+            let x = (0..<rows * width).map { Float($0 % 251) }
+            let target = try backend.makeTensor([Float](repeating: 1, count: rows * width), shape: [rows, width])
+            try backend.copyColumns(try backend.makeTensor(x, shape: [rows, width]), from: 0, to: target, at: 0, width: width,
+                                    scale: 2, accumulate: true)
+            #expect(try backend.readFloats(target) == x.map { 1 + 2 * $0 }, "\(rows) rows of \(width)")
+        }
+    }
+
     /// Transposed and plain operands, edges of tiles, one row, one column, a long and an empty K.
     @Test(arguments: OpenCLBackend.KernelFamily.allCases)
     func products(family: OpenCLBackend.KernelFamily) throws {

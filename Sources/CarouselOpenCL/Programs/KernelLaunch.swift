@@ -15,15 +15,16 @@ enum KernelArgument {
 
 extension OpenCLBackend {
     /// Queues a kernel. `global` is rounded up to whole work-groups; nothing is queued when it is empty.
+    /// - Parameter firstRow: what `get_global_id(1)` starts from.
     func launch(_ name: KernelName, _ defines: KernelDefines = [:], global: (Int, Int, Int),
-                local: (Int, Int, Int) = (1, 1, 1), _ arguments: [KernelArgument]) throws {
+                local: (Int, Int, Int) = (1, 1, 1), firstRow: Int = 0, _ arguments: [KernelArgument]) throws {
         guard global.0 > 0, global.1 > 0, global.2 > 0 else { return }
         let kernel = try programs.kernel(name, defines)
         var index: cl_uint = 0
         for argument in arguments { try set(argument, of: kernel, at: &index) }
         func whole(_ count: Int, _ group: Int) -> Int { (count + group - 1) / group * group }
         try queue.launch(kernel, global: (whole(global.0, local.0), whole(global.1, local.1), whole(global.2, local.2)),
-                         local: local)
+                         local: local, offset: (0, firstRow, 0))
     }
 
     /// One work-item per element.
@@ -39,8 +40,15 @@ extension OpenCLBackend {
             return try launch(name, defines, global: (columns > 0 ? 1 : 0, rows, 1), arguments)
         }
         let width = columns >= 64 ? 64 : columns > 8 ? 16 : columns > 2 ? 4 : 1
-        try launch(name, defines, global: (columns, rows, 1), local: (width, columns > 8 ? 1 : 16, 1), arguments)
+        let height = columns > 8 ? 1 : 16
+        // OpenCL promises no number of groups, and CUDA's grids end at this one beyond the first dimension.
+        let most = Self.mostGroups * height
+        for first in stride(from: 0, to: rows, by: most) {
+            try launch(name, defines, global: (columns, min(most, rows - first), 1), local: (width, height, 1), firstRow: first, arguments)
+        }
     }
+
+    private static var mostGroups: Int { 65_535 }
 
     private func set(_ argument: KernelArgument, of kernel: OpenCLKernel, at index: inout cl_uint) throws {
         switch argument {

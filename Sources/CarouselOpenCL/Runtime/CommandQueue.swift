@@ -68,9 +68,10 @@ final class CommandQueue {
         releaseStaged()
     }
 
-    /// Runs `kernel` over `global` work-items in groups of `local`.
-    func launch(_ kernel: OpenCLKernel, global: (Int, Int, Int), local: (Int, Int, Int)) throws {
-        let code = cl.clEnqueueNDRangeKernel(handle, kernel.handle, 3, nil, [global.0, global.1, global.2],
+    /// Runs `kernel` over `global` work-items in groups of `local`; their numbers start at `offset`.
+    func launch(_ kernel: OpenCLKernel, global: (Int, Int, Int), local: (Int, Int, Int),
+                offset: (Int, Int, Int) = (0, 0, 0)) throws {
+        let code = cl.clEnqueueNDRangeKernel(handle, kernel.handle, 3, [offset.0, offset.1, offset.2], [global.0, global.1, global.2],
                                              [local.0, local.1, local.2], 0, nil, nil)
         try OpenCLError.check(code, "clEnqueueNDRangeKernel", "\(kernel.name), global \(global), local \(local)")
         unflushed += 1
