@@ -1,4 +1,5 @@
 import CarouselCore
+import Glibc
 
 /// A parameter's place in the store.
 public struct Parameter: Sendable {
@@ -43,7 +44,14 @@ public final class ParameterStore {
     }
 
     /// Makes the flat buffers and draws the initial weights; the same on every device for one seed.
+    /// - Throws: `outOfMemory` (75) for a model that this machine cannot even draw.
     public func allocate(seed: UInt64) throws {
+        let bytes = Double(flatCount) * 16 // The values in Double and their rounded copy.
+        let memory = Double(sysconf(Int32(_SC_PHYS_PAGES))) * Double(sysconf(Int32(_SC_PAGESIZE)))
+        guard bytes <= memory || memory <= 0 else {
+            throw CarouselError(.outOfMemory, "the model's \(parameterCount) parameters do not fit into this machine's memory",
+                                hint: "smaller layers or a smaller preparation.vocabulary_size")
+        }
         var flat = [Double](repeating: 0, count: flatCount)
         for (number, parameter) in parameters.enumerated() {
             var generator = SeededGenerator(seed: seed, purpose: 0x1000 + UInt64(number))
