@@ -42,8 +42,14 @@ struct ColumnChoice {
         names.prefix(20).map { $0.count > 40 ? $0.prefix(40) + "…" : $0 }.joined(separator: ", ") + (names.count > 20 ? ", …" : "")
     }
 
-    /// An option as the program takes it: `text_column` → `--text-column`.
-    static func setting(_ option: String) -> String { "--" + option.replacing("_", with: "-") }
+    /// A key as the program takes it: `text_column` → `--text-column`; without an option of its own `data.series_column`.
+    static func setting(_ key: String) -> String {
+        switch key {
+        case "text_column": "--text-column"
+        case "label_column": "--label-column"
+        default: "data." + key
+        }
+    }
 
     /// The first of the usual names that is there, then a name that ends in one (`airline_sentiment`).
     func findUsual(_ usual: [String]) -> Int? {
