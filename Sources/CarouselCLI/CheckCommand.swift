@@ -13,7 +13,7 @@ struct CheckCommand: ParsableCommand {
 
               carousel check
               carousel check --device opencl:0 --level quick
-              carousel check --device all --golden golden/
+              carousel check --device all --golden Tests/ConformanceTests/Golden
             """)
 
     enum Target: ExpressibleByArgument {

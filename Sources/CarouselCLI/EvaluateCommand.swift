@@ -28,7 +28,8 @@ struct EvaluateCommand: ParsableCommand {
         let classifier = try Classifier.load(runFolder, on: backend)
         var options = columns.applied(to: classifier.configuration.data)
         options.requiresLabels = true
-        let rows = try data.map { try DataReader.read($0, options: options) } ?? .text(try EmbeddedData.test())
+        let rows = try data.map { try DataReader.read($0, options: options) } ?? embedded(for: classifier)
+        Console.message("data: \(data == nil ? "the test part of the data inside the program" : rows.origin.description)")
         guard rows.count > 0 else { throw CarouselError(.badData, "there are no rows to evaluate", at: data) }
         let report = try classifier.evaluate(rows)
         if printing.json {
@@ -36,5 +37,15 @@ struct EvaluateCommand: ParsableCommand {
         } else {
             try Console.print(report.lines())
         }
+    }
+
+    /// The test part inside the program, for a model that has its labels.
+    private func embedded(for classifier: Classifier) throws -> DataSet {
+        let test = try EmbeddedData.test()
+        guard case .text = classifier.preparation, Set(classifier.labels.names) == Set(test.labels) else {
+            throw CarouselError(.usage, "name the data to evaluate on: this model was not trained on the data inside the program",
+                                at: runFolder, hint: "carousel evaluate \(Format.argument(runFolder)) FILE")
+        }
+        return .text(test)
     }
 }

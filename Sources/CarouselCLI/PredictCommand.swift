@@ -14,9 +14,9 @@ struct PredictCommand: ParsableCommand {
               carousel predict runs/reviews --input comments.txt | cut -f1 | sort | uniq -c
               tail -f log.txt | carousel predict runs/reviews --input - --top 1 --threshold 0.8 --json
 
-            A file may be plain lines or any format that `train` reads; labels in it are not looked at. With --json each \
-            line is an object with label, probability, probabilities and unsure. A model of numeric sequences reads \
-            --input FILE.
+            A file may be plain lines or any format that `train` reads; the text is looked for in the column that was \
+            trained on, unless --text-column names another, and labels are not looked at. With --json each line is an \
+            object with label, probability, probabilities and unsure. A model of numeric sequences reads --input FILE.
             """)
 
     @Argument(help: ArgumentHelp("The run folder of a training.", valueName: "run"))
@@ -45,13 +45,16 @@ struct PredictCommand: ParsableCommand {
         let folder = try RunFolder.open(runFolder)
         let backend = try target.device.open()
         let classifier = try Classifier.load(folder.path, on: backend)
-        var options = ReadOptions()
+        // The columns are those of the training; the format is this file's own.
+        var options = classifier.configuration.data
         options.requiresLabels = false
+        options.format = .auto
         if case .series = classifier.preparation {
             try predictSeries(classifier, options)
         } else if let input {
-            options.textColumn = textColumn
+            if let textColumn { options.textColumn = textColumn }
             let rows = try PredictionInput(path: input, options: options)
+            if let origin = rows.origin { Console.message("data: \(origin)") }
             let queue = RowQueue(rows)
             while let texts = try queue.next() {
                 try show(try classifier.predict(texts), classifier.labels)
@@ -67,12 +70,10 @@ struct PredictCommand: ParsableCommand {
             throw CarouselError(.usage, "the model reads numeric sequences, not texts", at: runFolder, hint: "--input FILE with CSV or JSON lines")
         }
         var options = options
-        let saved = classifier.configuration.data
         options.kind = .series
-        options.labelColumn = saved.labelColumn
-        options.seriesColumn = saved.seriesColumn
-        options.timeColumn = saved.timeColumn
+        if let textColumn { options.textColumn = textColumn }
         let data = try DataReader.read(input, options: options)
+        Console.message("data: \(data.origin)")
         for start in stride(from: 0, to: data.count, by: 1024) {
             let chunk = data.subset(Array(start..<min(start + 1024, data.count)))
             try show(try classifier.predict(chunk), classifier.labels)

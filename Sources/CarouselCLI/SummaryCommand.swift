@@ -39,7 +39,9 @@ struct SummaryCommand: ParsableCommand {
         if runFolder == nil && !hasSource { throw ValidationError("give a run folder, --preset NAME or --config FILE") }
         if runFolder != nil && !source.settings.isEmpty { throw ValidationError("--set changes a preset or a file, not a finished run") }
         for (name, value, least) in [("--batch-size", batchSize, 1), ("--steps", steps, 1), ("--classes", classes, 2), ("--width", width, 1)] {
-            if let value, value < least { throw ValidationError("\(name) must be at least \(least), not \(value)") }
+            guard let value else { continue }
+            if value < least { throw ValidationError("\(name) must be at least \(least), not \(value)") }
+            if value > 1 << 20 { throw ValidationError("\(name) must be at most \(1 << 20), not \(value)") }
         }
     }
 
@@ -53,8 +55,12 @@ struct SummaryCommand: ParsableCommand {
         let backend = try target.device.open()
         let (configuration, model) = try model(on: backend)
         let optimizer = try Optimizer(configuration.training.optimizer, clipping: configuration.training.clipping, store: model.store)
-        let summary = model.summary(batch: batchSize ?? configuration.training.batchSize,
-                                    steps: steps ?? configuration.preparation.maximumLength, moments: optimizer.moments.count)
+        let batch = batchSize ?? configuration.training.batchSize, steps = steps ?? configuration.preparation.maximumLength
+        guard batch * steps <= Int(Int32.max) else {
+            throw CarouselError(.usage, "a batch of \(batch) rows of \(steps) steps is larger than any device holds",
+                                hint: "a smaller --batch-size or --steps")
+        }
+        let summary = model.summary(batch: batch, steps: steps, moments: optimizer.moments.count)
         if printing.json {
             try Console.print(json: summary)
         } else {

@@ -60,6 +60,7 @@ struct TrainCommand: ParsableCommand {
         if let validationSplit, !(0..<1).contains(validationSplit) {
             throw ValidationError("--validation-split must be at least 0 and below 1, not \(validationSplit)")
         }
+        if output.isEmpty { throw ValidationError("--output is empty: name the folder to make") }
         if let epochs, epochs < 1 { throw ValidationError("--epochs must be at least 1, not \(epochs)") }
         if let batchSize, batchSize < 1 { throw ValidationError("--batch-size must be at least 1, not \(batchSize)") }
         if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
@@ -147,10 +148,11 @@ struct TrainCommand: ParsableCommand {
         }
         try Console.flush()
         let time = result.seconds < 60 ? String(format: "%.1f s", result.seconds) : Format.duration(result.seconds)
-        Console.message("\(result.epochs.count) epochs in \(time); the model is in \(folder.path)")
+        Console.message("\(result.epochs.count) epoch\(result.epochs.count == 1 ? "" : "s") in \(time); the model is in \(folder.path)")
         guard !result.interrupted else { return }
+        let place = Format.argument(folder.path)
         Console.message("next:")
-        Console.message("  carousel evaluate \(folder.path) FILE")
-        Console.message("  carousel predict \(folder.path) \(data == nil ? "\"I would watch it again\"" : "--input FILE")")
+        Console.message("  carousel evaluate \(place)\(data == nil ? "" : " FILE")")
+        Console.message("  carousel predict \(place) \(data == nil ? "\"I would watch it again\"" : "--input FILE")")
     }
 }

@@ -172,7 +172,11 @@ extension DataReport {
             "\(item.label) \(item.training)" + (validationRows > 0 ? "+\(item.validation)" : "")
         }
         if !classes.isEmpty {
-            result.append("classes (\(classes.count)): " + shown.joined(separator: ", ") + (classes.count > 20 ? ", …" : ""))
+            result.append("classes (\(classes.count)\(validationRows > 0 ? ", training+validation" : "")): "
+                + shown.joined(separator: ", ") + (classes.count > 20 ? ", …" : ""))
+        }
+        if classes.count > 20, classes.count * 10 > trainingRows {
+            result.append("warning: \(classes.count) classes for \(trainingRows) rows; is that the column of the labels?")
         }
         let unit = tokenizer.isEmpty ? "steps" : "tokens by \(tokenizer)"
         if lengths.maximum > 0 {

@@ -47,7 +47,7 @@ import Testing
 
     @Test func fieldCounts() {
         expectError("label\ttext\npos\tgood\nneg\tbad\tvery\n", "f.tsv", at: "f.tsv:3", says: "3 fields where the first row has 2")
-        expectError("label,text\npos,\"a\nb\"\nneg\n", "f.csv", at: "f.csv:4", says: "1 fields")
+        expectError("label,text\npos,\"a\nb\"\nneg\n", "f.csv", at: "f.csv:4", says: "1 field where the first row has 2")
         expectError("series_id,t,label,x\n1,0,a,1\n1,1,a,1,2\n", "f.csv", at: "f.csv:3", says: "5 fields")
     }
 

@@ -65,8 +65,18 @@ func read(_ content: String, _ name: String, _ options: ReadOptions = ReadOption
         let options = ReadOptions(labelColumn: "label", requiresLabels: false)
         #expect(try texts(read("id\ttext\n1\tgood\n2\tbad\n", "r.tsv", options)).labels.isEmpty)
         #expect(try texts(read("text\ngood\nbad\n", "r.csv", options)).texts == ["good", "bad"])
-        #expect(try texts(read("one\n\ntwo\n", "r.txt", options)).lines == [1, 3])
+        let lines = try texts(read("one\n\ntwo\n", "r.txt", options))
+        #expect(lines.texts == ["one", "", "two"] && lines.lines == [1, 2, 3])
+        // The first row is data: the column of the labels, which it lacks, does not make it a header.
+        let stars = ReadOptions(labelColumn: "stars", requiresLabels: false)
+        #expect(try texts(read("good\nbad\n", "r.csv", stars)).texts == ["good", "bad"])
+        #expect(try texts(read("good\nbad\n", "r.csv", ReadOptions(textColumn: "1", labelColumn: "1", requiresLabels: false))).count == 2)
         #expect(try texts(read("text\tlabel\ngood\t1\n", "r.tsv", options)).labels == ["1"])
+    }
+
+    @Test func oldLineEnds() throws {
+        let data = try texts(read("label\ttext\rpos\tgood\rneg\tbad\r", "old.tsv"))
+        #expect(data.texts == ["good", "bad"] && data.labels == ["pos", "neg"])
     }
 
     @Test func encodings() throws {

@@ -45,4 +45,11 @@ import Testing
         let wide = ClassificationReport(names: ["好评", "bad"], truth: [0, 1], predicted: [0, 1], losses: []).lines()
         #expect(wide.contains { $0.hasPrefix("好评 ") })
     }
+
+    @Test func manyClassesShowTheirConfusionsInsteadOfAMatrix() {
+        let names = (0..<40).map { "c\($0)" }
+        let lines = ClassificationReport(names: names, truth: [1, 1, 2, 3], predicted: [7, 7, 5, 3], losses: []).lines()
+        #expect(lines.allSatisfy { $0.count < 100 })
+        #expect(lines.suffix(2) == ["c1    c7            2", "c2    c5            1"])
+    }
 }

@@ -34,7 +34,7 @@ private func errorLoading(_ text: String, settings: [String] = []) throws -> Car
 
     @Test func everyKeyIsWritten() throws {
         let text = try RunConfiguration.resolve().yaml()
-        #expect(text.contains("learning_rate: 0.001") && text.contains("momentum: 0.0"))
+        #expect(text.contains("learning_rate: 0.003") && text.contains("momentum: 0.0"))
         for key in ["preset:", "global_norm:", "tensor_norm: null", "rho: null", "patience:", "reset_after:", "average_decay:",
                     "bidirectional: concat", "vocabulary_size:", "text_column: null"] {
             #expect(text.contains(key), "\(key) is missing in\n\(text)")
@@ -121,7 +121,7 @@ private func errorLoading(_ text: String, settings: [String] = []) throws -> Car
         #expect(unknown.location == "--set training.epoch=3")
         #expect(unknown.hint == "did you mean 'training.epochs'?")
         let position = try errorLoading("preset: bilstm", settings: ["model.layers.9.lstm.units=3"])
-        #expect(position.message == "model.layers is a list of 4: there is no '9' in it")
+        #expect(position.message == "model.layers is a list of 5: there is no '9' in it")
         let type = try errorLoading("preset: bilstm", settings: ["training.epochs=x"])
         #expect(type.location == "--set training.epochs=x")
         #expect(type.message == "training.epochs: expected a whole number, found the text 'x'")

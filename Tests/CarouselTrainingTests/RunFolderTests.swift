@@ -47,8 +47,11 @@ import Testing
             let error = try #require(throws: CarouselError.self) { try RunFolder.create(path) }
             #expect(error.status == .cannotCreateOutput)
             #expect(error.hint?.contains("--force") == true)
+            try "half".write(toFile: path + "/.model.safetensors.1234", atomically: true, encoding: .utf8)
+            try "mine".write(toFile: path + "/.model.safetensors.old", atomically: true, encoding: .utf8)
             let again = try RunFolder.create(path, force: true)
             #expect(!again.contains(.model))
+            #expect(try FileManager.default.contentsOfDirectory(atPath: path).sorted() == [".model.safetensors.old", "metrics.jsonl", "notes.txt"])
             #expect(try String(contentsOfFile: path + "/notes.txt", encoding: .utf8) == "mine")
         }
     }

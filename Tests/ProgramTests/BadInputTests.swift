@@ -43,6 +43,10 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: place("run")), "a run that never began leaves nothing behind")
     }
 
+    @Test func packedFile() throws {
+        try expectTrain(try place.write([0x50, 0x4B, 0x03, 0x04, 0xFF, 0x00], to: "book.xlsx"), status: 65, contains: ["book.xlsx", "spreadsheet", "CSV"])
+    }
+
     @Test func missingColumn() throws {
         try expectTrain(try place.reviews(), ["--text-column", "bdy"], status: 65, contains: ["bdy", "text", "label"])
         try expectTrain(try place.reviews(), ["--label-column", "9"], status: 65, contains: ["9"])
@@ -96,6 +100,25 @@ import Testing
         let file = try place.write("model:\n  layers:\n  - embedding: {units: 8}\n  - lstm: {units: -4}\n", to: "c.yaml")
         try expectTrain(try place.reviews(), ["--config", file], status: 78, contains: ["c.yaml:4:19", "model.layers.1.lstm.units", "-4"])
         try expectTrain(try place.reviews(), ["--set", "model.layers.0.embedding.units=0"], status: 78, contains: ["embedding.units"])
+    }
+
+    @Test func keyOutsideItsSection() throws {
+        let file = try place.write("epochs: 3\n", to: "c.yaml")
+        try expectTrain(try place.reviews(), ["--config", file], status: 78, contains: ["c.yaml:1:1", "did you mean 'training.epochs'?"])
+        try expectTrain(try place.reviews(), ["--set", "epochs=3"], status: 78, contains: ["did you mean 'training.epochs'?"])
+    }
+
+    @Test func sizesNoMachineHolds() throws {
+        let summary = ["summary", "--preset", "bilstm", "--device", "cpu"]
+        for setting in ["preparation.vocabulary_size=99999999999", "preparation.maximum_length=9223372036854775807",
+                        "training.batch_size=9223372036854775807"] {
+            try expect(summary + ["--set", setting], status: 78, contains: [setting, "larger than any machine holds"])
+        }
+        for option in ["--steps", "--batch-size", "--classes", "--width"] {
+            try expect(summary + [option, "9223372036854775807"], status: 64, contains: [option])
+        }
+        try expect(summary + ["--steps", "1000000", "--batch-size", "1000000"], status: 64, contains: ["--steps"])
+        try expect(summary + ["--set", "model.layers.1.lstm.units=1000000"], status: 75, contains: ["memory", "try: "])
     }
 
     @Test func modelAndDataOfDifferentKinds() throws {

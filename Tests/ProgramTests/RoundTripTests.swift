@@ -50,6 +50,22 @@ import Testing
         #expect(unsure.hasPrefix("unsure\t"))
     }
 
+    @Test func predictReadsTheColumnOfTheTraining() throws {
+        // A column with a usual name stands beside the one that is trained on.
+        var table = "id,text,body,grade\n"
+        for row in 0..<80 { table += "\(row),nothing,\(["awful", "superb"][row % 2]) film,\(["low", "high"][row % 2])\n" }
+        let data = try place.write(table, to: "columns.csv"), folder = place("run")
+        _ = try run(["train", data, "--output", folder, "--quiet", "--text-column", "body", "--label-column", "grade"] + small + ["--epochs", "10"])
+        let outcome = try run(["predict", folder, "--input", data, "--device", "cpu", "--top", "1"])
+        let labels = outcome.output.split(separator: "\n").map { $0.split(separator: "\t")[0] }
+        #expect(labels == (0..<80).map { ["low", "high"][$0 % 2] })
+        #expect(outcome.errors.contains("text column body"))
+        let lines = try place.write("superb film\n\nawful film\n", to: "lines.txt")
+        #expect(try run(["predict", folder, "--input", lines, "--device", "cpu", "--top", "1"]).output.split(separator: "\n").count == 3)
+        // The data inside the program has other labels.
+        #expect(try Program.run(["evaluate", folder, "--device", "cpu"]).status == 64)
+    }
+
     @Test func aReaderThatLeavesIsNoError() throws {
         let folder = place("run")
         _ = try run(["train", try place.reviews(), "--output", folder, "--quiet"] + small)

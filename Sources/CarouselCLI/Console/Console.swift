@@ -131,5 +131,11 @@ enum Format {
         }
     }
 
-    static func share(_ value: Double) -> String { String(format: "%.4f", value) }
+    static func share(_ value: Double) -> String { String(format: abs(value) < 1e6 ? "%.4f" : "%.3e", value) }
+
+    /// A word as a shell takes it: in quotes where it must be.
+    static func argument(_ word: String) -> String {
+        let isPlain = !word.isEmpty && word.allSatisfy { $0.isLetter || $0.isNumber || "/._-+=:,@%".contains($0) }
+        return isPlain ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+    }
 }

@@ -8,12 +8,13 @@ enum Interruption {
     /// The signal that came; 0 = none yet.
     static var signal: Int32 { received.load(ordering: .relaxed) }
 
-    /// Takes over SIGINT and SIGTERM; a lost terminal or reader no longer ends the program.
+    /// Takes over SIGINT and SIGTERM; a reader that left or a limit on file sizes shows as an error of the write.
     static func install() {
         // Touched here, so that the handler never is the first to reach it.
         received.store(0, ordering: .relaxed)
         for number in [SIGINT, SIGTERM] { Glibc.signal(number, handler) }
         Glibc.signal(SIGPIPE, SIG_IGN)
+        Glibc.signal(SIGXFSZ, SIG_IGN)
         // A parent that starts programs from a worker thread may hand over a mask that blocks everything.
         var wanted = sigset_t()
         sigemptyset(&wanted)

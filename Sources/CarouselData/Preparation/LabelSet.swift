@@ -18,13 +18,14 @@ public struct LabelSet: Sendable, Equatable {
         }
         guard !data.labels.isEmpty else {
             throw CarouselError(.badData, "no labels to train on", at: data.origin.path,
-                                hint: "name the label column with label_column, or give a labelled file")
+                                hint: "name the label column with --label-column, or give a labelled file")
         }
         let distinct = Set(data.labels)
         guard distinct.count > 1 else {
-            throw CarouselError(.badData, "all \(data.count) rows have the label '\(data.labels[0])'; at least two classes are needed",
+            throw CarouselError(.badData, "\(data.count == 1 ? "the only row has" : "all \(data.count) rows have") the label '\(data.labels[0])'; at least two classes are needed",
                                 at: data.origin.path,
-                                hint: "check that label_column names the right column (it is \(data.origin.labelColumn ?? "fixed by the format"))")
+                                hint: data.origin.labelColumn.map { "check that --label-column names the right column (it is \($0))" }
+                                    ?? "add rows of other classes")
         }
         // A column of identifiers taken for labels; a confusion matrix of its classes would fill the memory.
         guard distinct.count <= Self.mostClasses else {
@@ -88,7 +89,10 @@ public struct LabelSet: Sendable, Equatable {
     /// - Throws: `badData` with the line of a broken or repeated name.
     public init(text: String, file: String = "labels.txt") throws {
         let names = try LineEscapes.decode(text, file: file)
-        guard !names.isEmpty else { throw CarouselError(.badData, "no labels in the file", at: file) }
+        guard names.count > 1 else {
+            throw CarouselError(.badData, "at least two labels are needed, the file holds \(names.count)", at: file,
+                                hint: "restore the file from the model's folder; it is not meant to be edited by hand")
+        }
         try self.init(inOrder: names, location: file)
     }
 }

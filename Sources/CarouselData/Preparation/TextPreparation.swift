@@ -37,7 +37,7 @@ public struct TextPreparation: Sendable {
         for part in parts.dropFirst() { counts.merge(part) }
         guard !counts.counts.isEmpty else {
             throw CarouselError(.badData, "the \(texts.count) texts hold no tokens after cleaning",
-                                hint: "check that text_column names the right column")
+                                hint: "check that --text-column names the right column")
         }
         let vocabulary = Vocabulary(counting: counts, size: resolved.vocabularySize, minimumCount: resolved.minimumCount)
         return try TextPreparation(configuration: resolved, vocabulary: vocabulary)

@@ -25,16 +25,30 @@ struct ColumnChoice {
         if let number = Int(asked) {
             guard (1...max(count, 1)).contains(number), number <= count else {
                 throw CarouselError(.badData, "there is no \(noun) number \(number); there are \(count)", at: location,
-                                    hint: "set \(option) to a number from 1 to \(count)")
+                                    hint: "set \(Self.setting(option)) to a number from 1 to \(count)")
             }
             return number - 1
         }
         guard let names else {
             throw CarouselError(.badData, "there is no \(noun) '\(asked)' because the file has no header", at: location,
-                                hint: "give \(option) as a number from 1 to \(count), or set header to yes")
+                                hint: "give \(Self.setting(option)) as a number from 1 to \(count), or set data.header to yes")
         }
-        throw CarouselError(.badData, "there is no \(noun) '\(asked)'; the \(noun)s are: \(names.joined(separator: ", "))",
-                            at: location, hint: "set \(option) to one of them, or to a number from 1 to \(count)")
+        throw CarouselError(.badData, "there is no \(noun) '\(asked)'; the \(noun)s are: \(Self.list(names))",
+                            at: location, hint: "set \(Self.setting(option)) to one of them, or to a number from 1 to \(count)")
+    }
+
+    /// Names for a message: what is long or many is cut.
+    static func list(_ names: [String]) -> String {
+        names.prefix(20).map { $0.count > 40 ? $0.prefix(40) + "…" : $0 }.joined(separator: ", ") + (names.count > 20 ? ", …" : "")
+    }
+
+    /// A key as the program takes it: `text_column` → `--text-column`; without an option of its own `data.series_column`.
+    static func setting(_ key: String) -> String {
+        switch key {
+        case "text_column": "--text-column"
+        case "label_column": "--label-column"
+        default: "data." + key
+        }
     }
 
     /// The first of the usual names that is there, then a name that ends in one (`airline_sentiment`).
@@ -62,19 +76,19 @@ struct ColumnChoice {
             if let known = label, text == nil { text = 1 - known }
         }
         if count == 1, !options.requiresLabels { text = text ?? 0 }
-        if label == text { label = options.labelColumn == nil ? nil : label }
+        if label == text, options.labelColumn == nil || !options.requiresLabels { label = nil }
         guard let text else { throw unknown("text", "text_column") }
         guard label != nil || !options.requiresLabels else { throw unknown("label", "label_column") }
         guard label != text else {
             throw CarouselError(.badData, "text and label would both be \(noun) \(text + 1)", at: location,
-                                hint: "set text_column and label_column to different \(noun)s")
+                                hint: "set --text-column and --label-column to different \(noun)s")
         }
         return (text, label)
     }
 
     private func unknown(_ what: String, _ option: String) -> CarouselError {
-        let found = names.map { "the \(noun)s are: \($0.joined(separator: ", "))" } ?? "the first row does not look like a header"
+        let found = names.map { "the \(noun)s are: \(Self.list($0))" } ?? "the first row does not look like a header"
         return CarouselError(.badData, "cannot tell which \(noun) holds the \(what); \(found)", at: location,
-                             hint: "set \(option) to a \(noun)'s name or to its number from 1 to \(count)")
+                             hint: "set \(Self.setting(option)) to a \(noun)'s name or to its number from 1 to \(count)")
     }
 }

@@ -33,7 +33,9 @@ struct InputFile: Sendable {
     init(raw: [UInt8], path: String) throws {
         self.path = path
         let decoded = try TextDecoder.decode(raw, path: path)
-        bytes = decoded.bytes
+        // Old line ends: in a file without a single line feed every carriage return ends a line.
+        let hasOldEnds = !decoded.bytes.contains(0x0A) && decoded.bytes.contains(0x0D)
+        bytes = hasOldEnds ? decoded.bytes.map { $0 == 0x0D ? 0x0A : $0 } : decoded.bytes
         encoding = decoded.encoding
         guard bytes.contains(where: { $0 > 0x20 }) else {
             throw CarouselError(.badData, "the file is empty", at: path, hint: "give a file with one row per line")

@@ -47,8 +47,8 @@ enum JSONLinesReader {
             if lines.isEmpty { try chooseKeys(members, place) }
             func member(_ key: String, _ option: String) throws -> JSONValue {
                 guard let found = members.first(where: { $0.key == key }) else {
-                    throw CarouselError(.badData, "there is no key '\(key)'; the keys are: \(members.map(\.key).joined(separator: ", "))",
-                                        at: place, hint: "give every row the same keys, or set \(option)")
+                    throw CarouselError(.badData, "there is no key '\(key)'; the keys are: \(ColumnChoice.list(members.map(\.key)))",
+                                        at: place, hint: "give every row the same keys, or set \(ColumnChoice.setting(option))")
                 }
                 return found.value
             }
@@ -58,7 +58,7 @@ enum JSONLinesReader {
             } else {
                 guard case .string(let text) = value else {
                     throw CarouselError(.badData, "the value of '\(valueKey)' is not a string", at: place,
-                                        hint: "set text_column to the key of the text")
+                                        hint: "write the text as a string in every row, or set --text-column to its key")
                 }
                 texts.append(text)
             }

@@ -32,7 +32,7 @@ enum LineReader {
             if labels.isEmpty || labels[0].isEmpty {
                 guard !options.requiresLabels else {
                     throw CarouselError(.badData, "no label; a line begins with \(options.labelPrefix) and the label's name",
-                                        at: place, hint: "add the label, or set label_prefix to the mark that is used")
+                                        at: place, hint: "add the label, or set data.label_prefix to the mark that is used")
                 }
                 hasLabels = false
             }
@@ -44,17 +44,16 @@ enum LineReader {
         return data
     }
 
-    /// Every line is a text; blank lines are left out.
+    /// Every line is a text, a blank one too, so that answers stand beside their lines.
     static func plain(_ input: InputFile, options: ReadOptions) throws -> TextDataSet {
         guard !options.requiresLabels else {
             throw CarouselError(.badData, "the file looks like plain lines without labels", at: input.path,
-                                hint: "set format to tsv, csv, jsonl or fasttext if it has labels; a table needs a header such as label<TAB>text")
+                                hint: "set data.format to tsv, csv, jsonl or fasttext if it has labels; a table needs a header such as label<TAB>text")
         }
         var data = TextDataSet(name: input.path, texts: [],
                                origin: DataOrigin(path: input.path, format: .lines, encoding: input.encoding))
         forEachLine(input) { bytes, line in
             let text = trimmed(bytes[...])
-            guard !text.isEmpty else { return }
             data.texts.append(String(decoding: text, as: UTF8.self))
             data.lines.append(line)
         }

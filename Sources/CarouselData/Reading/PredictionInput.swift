@@ -12,6 +12,8 @@ public final class PredictionInput {
         public var location: String
     }
 
+    /// How the source was understood; nil for plain lines from standard input.
+    public let origin: DataOrigin?
     private var rows: any IteratorProtocol<Row>
     private let stream: LineStream?
 
@@ -26,6 +28,7 @@ public final class PredictionInput {
         if path == "-", options.format == .auto || options.format == .lines {
             stream = LineStream(descriptor: 0, name: "standard input")
             rows = EmptyCollection<Row>().makeIterator()
+            origin = nil
             return
         }
         stream = nil
@@ -39,6 +42,7 @@ public final class PredictionInput {
         guard case .text(let texts) = data else {
             throw CarouselError(.badData, "the file holds series of numbers, not texts", at: path)
         }
+        origin = texts.origin
         rows = texts.texts.indices.lazy.map { row in
             Row(text: texts.texts[row], label: texts.labels.isEmpty ? nil : texts.labels[row],
                 location: DataSet.text(texts).location(row))

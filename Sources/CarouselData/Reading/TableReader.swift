@@ -47,7 +47,7 @@ enum TableReader {
         } while try scanner.next()
         guard data.count > 0 else {
             throw CarouselError(.badData, "the file has a header but no rows", at: input.path,
-                                hint: "add rows, or set header to no if the first row is one")
+                                hint: "add rows, or set data.header to no if the first row is one")
         }
         return data
     }
@@ -55,7 +55,7 @@ enum TableReader {
     static func wrongFieldCount(_ scanner: TableScanner, expected: Int, _ format: DataFormat) -> CarouselError {
         let cause = format == .tsv ? "replace tabs and line breaks inside texts by spaces, or save the file as CSV with quotes"
             : "put quotes around fields that hold the delimiter or a line break"
-        return CarouselError(.badData, "\(scanner.fields.count) fields where the first row has \(expected)",
+        return CarouselError(.badData, "\(scanner.fields.count) field\(scanner.fields.count == 1 ? "" : "s") where the first row has \(expected)",
                              at: "\(scanner.path):\(scanner.line)", hint: cause)
     }
 
@@ -65,8 +65,10 @@ enum TableReader {
         case .no: return false
         case .auto: break
         }
-        for asked in [options.textColumn, options.labelColumn] {
-            if let asked, Int(asked) == nil { return true }
+        if let asked = options.textColumn, Int(asked) == nil { return true }
+        if let asked = options.labelColumn, Int(asked) == nil {
+            // Where no labels are needed, a column that is not there tells nothing.
+            if options.requiresLabels || first.contains(where: { $0.lowercased() == asked.lowercased() }) { return true }
         }
         let usual = ColumnChoice(location: "", names: first, count: first.count, noun: "column")
         return first.contains(options.seriesColumn) || usual.findUsual(ColumnChoice.usualTexts) != nil

@@ -12,6 +12,9 @@ enum TextDecoder {
             }
             return (bytes, .utf16)
         }
+        if let packed = packed.first(where: { raw.starts(with: $0.mark) })?.name {
+            throw CarouselError(.badData, "this is \(packed), not text", at: path, hint: "unpack it, or export it as CSV in UTF-8")
+        }
         let check = raw.withUnsafeBufferPointer(UTF8Check.init)
         guard let broken = check.firstBroken else {
             return (raw.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(raw.dropFirst(3)) : raw, .utf8)
@@ -24,6 +27,14 @@ enum TextDecoder {
                             at: "\(path):\(InputFile.line(of: broken, in: raw))",
                             hint: "save the file as UTF-8, for example with iconv -f ENCODING -t UTF-8")
     }
+
+    /// First bytes of what people have instead of the text in it.
+    private static let packed: [(mark: [UInt8], name: String)] = [
+        ([0x50, 0x4B, 0x03, 0x04], "a ZIP archive or a spreadsheet"), ([0x1F, 0x8B], "a gzip file"),
+        ([0x42, 0x5A, 0x68], "a bzip2 file"), ([0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00], "an xz file"),
+        ([0x28, 0xB5, 0x2F, 0xFD], "a Zstandard file"), (Array("PAR1".utf8), "a Parquet file"),
+        ([0xD0, 0xCF, 0x11, 0xE0], "an old spreadsheet or document"),
+    ]
 
     /// Whether bytes that are valid GB18030 are so by more than chance: most of its common characters have two high
     /// bytes, while the accents and quotes of Western encodings stand before ASCII letters.

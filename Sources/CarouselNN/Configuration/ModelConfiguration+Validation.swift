@@ -71,7 +71,7 @@ extension ModelConfiguration {
             }
         }
         if hasTokens == true {
-            guard case .embedding = layers[0] else { throw fail("layers.0", "text needs an embedding as the first layer") }
+            guard case .embedding = layers[0] else { throw fail("layers.0", "text needs an embedding as the first layer", "use a preset for text such as bilstm, or begin with `embedding: {units: 128}`") }
         }
         guard !isSequence else {
             throw fail("layers", "the last layer hands on a sequence; a classifier needs one vector per text",

@@ -34,28 +34,37 @@ public enum Initializer: Sendable, Equatable {
     }
 
     /// A row-major [rows, columns] matrix whose shorter side's vectors are orthonormal: Gram–Schmidt,
-    /// applied twice for accuracy, on normal vectors.
+    /// applied twice for accuracy, on normal vectors. Vectors are padded to whole registers with zeros.
     static func orthogonal(rows: Int, columns: Int, generator: inout SeededGenerator) -> [Double] {
         let count = min(rows, columns), length = max(rows, columns)
-        var basis = [[Double]]()
-        basis.reserveCapacity(count)
-        while basis.count < count {
-            var vector = (0..<length).map { _ in generator.normal() }
-            for _ in 0..<2 {
-                for other in basis {
-                    var dot = 0.0
-                    for i in 0..<length { dot += vector[i] * other[i] }
-                    for i in 0..<length { vector[i] -= dot * other[i] }
+        let lanes = (length + 7) / 8
+        var basis = [SIMD8<Double>](repeating: .zero, count: count * lanes)
+        var found = 0
+        while found < count {
+            let drawn = (0..<length).map { _ in generator.normal() }
+            let isUsable = basis.withUnsafeMutableBufferPointer { basis in
+                let vector = UnsafeMutableBufferPointer(rebasing: basis[found * lanes ..< (found + 1) * lanes])
+                for i in 0 ..< lanes * 8 { vector[i / 8][i % 8] = i < length ? drawn[i] : 0 }
+                for _ in 0..<2 {
+                    for other in 0..<found {
+                        let unit = UnsafeMutableBufferPointer(rebasing: basis[other * lanes ..< (other + 1) * lanes])
+                        var dot = SIMD8<Double>.zero
+                        for i in 0..<lanes { dot.addProduct(vector[i], unit[i]) }
+                        let share = SIMD8<Double>(repeating: dot.sum())
+                        for i in 0..<lanes { vector[i].addProduct(-share, unit[i]) }
+                    }
                 }
+                let norm = vector.reduce(0) { $0 + ($1 * $1).sum() }.squareRoot()
+                guard norm > 1e-6 else { return false }
+                for i in 0..<lanes { vector[i] /= norm }
+                return true
             }
-            let norm = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
-            guard norm > 1e-6 else { continue }
-            basis.append(vector.map { $0 / norm })
+            if isUsable { found += 1 }
         }
         var result = [Double](repeating: 0, count: rows * columns)
-        for (j, vector) in basis.enumerated() {
+        for j in 0..<count {
             for i in 0..<length {
-                result[rows >= columns ? i * columns + j : j * columns + i] = vector[i]
+                result[rows >= columns ? i * columns + j : j * columns + i] = basis[j * lanes + i / 8][i % 8]
             }
         }
         return result

@@ -137,7 +137,9 @@ struct ConfigurationDecoder: Decoder {
             guard let known = asked.keys[path.joined(separator: ".")] else { return }
             for entry in entries {
                 guard known.contains(entry.key) else {
-                    throw ConfigurationNode.unknownKey((path + [entry.key]).joined(separator: "."), among: known, prefix: path, at: entry.origin)
+                    let sections = path.isEmpty ? known.filter { asked.keys[$0]?.contains(entry.key) == true } : []
+                    throw ConfigurationNode.unknownKey((path + [entry.key]).joined(separator: "."), among: known, prefix: path,
+                                                       sections: sections, at: entry.origin)
                 }
                 try refuseUnknownKeys(in: entry.node, path: path + [entry.key])
             }

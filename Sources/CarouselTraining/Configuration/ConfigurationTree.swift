@@ -131,16 +131,23 @@ struct ConfigurationNode: Sendable {
             return CarouselError(.badConfiguration, "\(done.joined(separator: ".")) is a list of \(nodes.count): there is no '\(key)' in it",
                                  at: origin.description, hint: nodes.isEmpty ? nil : "a position from 0 to \(nodes.count - 1)")
         }
-        return Self.unknownKey(full, among: keys, prefix: done, at: origin)
+        let sections = done.isEmpty ? keys.filter { self[$0]?.keys.contains(key) == true } : []
+        return Self.unknownKey(full, among: keys, prefix: done, sections: sections, at: origin)
     }
 
     /// The error for a key nobody reads, with the nearest known one.
-    static func unknownKey(_ full: String, among known: [String], prefix: [String], at origin: ConfigurationOrigin) -> CarouselError {
+    /// - Parameter sections: for a key at the top, the sections that do know it.
+    static func unknownKey(_ full: String, among known: [String], prefix: [String], sections: [String] = [],
+                           at origin: ConfigurationOrigin) -> CarouselError {
+        // A decoder may have asked for a key more than once.
+        let known = known.enumerated().filter { !known[..<$0.offset].contains($0.element) }.map(\.element)
         let key = full.split(separator: ".").last.map(String.init) ?? full
         let place = prefix.isEmpty ? "" : " of \(prefix.joined(separator: "."))"
         let hint: String
         if known.isEmpty {
             hint = "\(prefix.joined(separator: ".")) has no keys below it"
+        } else if let section = sections.first {
+            hint = "did you mean '\(section).\(key)'?"
         } else if let near = Suggestion.nearest(to: key, among: known) {
             hint = "did you mean '\((prefix + [near]).joined(separator: "."))'?"
         } else {

@@ -44,7 +44,7 @@ public struct Preset: Sendable {
 
     /// Two LSTM layers, the usual second step of a tutorial.
     public static let stackedLSTM = Preset(
-        "stacked-lstm", "text: LSTM(128) and LSTM(64), the tutorial's second model",
+        "stacked-lstm", "text: LSTM(128) and LSTM(64), as many tutorials build it",
         [.embedding(.init(units: 128)),
          .recurrent(.lstm, .init(units: 128, output: .sequences)),
          .recurrent(.lstm, .init(units: 64))],
@@ -53,7 +53,7 @@ public struct Preset: Sendable {
 
     /// The first model of most tutorials: shows why gates were invented.
     public static let simpleRNN = Preset(
-        "simple-rnn", "text: SimpleRNN(128), the tutorial's first model",
+        "simple-rnn", "text: SimpleRNN(128) over a small embedding, the plain start of many tutorials",
         [.embedding(.init(units: 16)),
          .recurrent(.rnn, .init(units: 128))],
         TrainingConfiguration(epochs: 10, batchSize: 64, learningRate: 0.001, optimizer: .init(.adam), patience: 3),
@@ -61,7 +61,7 @@ public struct Preset: Sendable {
 
     /// The tutorial's model for numbers over time.
     public static let reluLSTM = Preset(
-        "relu-lstm", "numbers: LSTM(50) with relu and dropout, the tutorial's",
+        "relu-lstm", "numbers: LSTM(50) with relu and dropout, as many tutorials build it",
         [.recurrent(.lstm, .init(units: 50, activation: .relu)),
          .dropout(.init(rate: 0.2))],
         TrainingConfiguration(epochs: 10, batchSize: 32, learningRate: 0.001, optimizer: .init(.adam), patience: 3))

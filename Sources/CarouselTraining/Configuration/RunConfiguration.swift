@@ -49,13 +49,18 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     public func validate(hasTokens: Bool? = nil) throws {
         try model.validate(hasTokens: hasTokens)
         try training.validate()
-        func positive(_ value: Int, _ key: String, atLeast: Int = 1) throws {
-            guard value < atLeast else { return }
-            throw CarouselError(.badConfiguration, "must be at least \(atLeast), not \(value)", at: "preparation.\(key)")
+        func check(_ value: Int, _ key: String, atLeast least: Int = 1, atMost most: Int = .max) throws {
+            guard value >= least else {
+                throw CarouselError(.badConfiguration, "must be at least \(least), not \(value)", at: "preparation.\(key)")
+            }
+            guard value <= most else {
+                throw CarouselError(.badConfiguration, "is larger than any machine holds: \(value)", at: "preparation.\(key)",
+                                    hint: "at most \(most)")
+            }
         }
         // Numbers 0 and 1 are padding and the unknown word: below 3 no word is left.
-        try positive(preparation.vocabularySize, "vocabulary_size", atLeast: 3)
-        try positive(preparation.minimumCount, "minimum_count")
-        try positive(preparation.maximumLength, "maximum_length")
+        try check(preparation.vocabularySize, "vocabulary_size", atLeast: 3, atMost: 1 << 24)
+        try check(preparation.minimumCount, "minimum_count")
+        try check(preparation.maximumLength, "maximum_length", atMost: 1 << 24)
     }
 }

@@ -69,13 +69,22 @@ public struct RunFolder: Sendable {
         return folder
     }
 
-    /// Removes the files of the run; other files and the folder stay.
+    /// Removes the files of the run, also half-written ones that a killed run left; other files and the folder stay.
     /// - Throws: `cannotCreateOutput` (73).
     public func removeFiles() throws {
         for file in File.allCases where contains(file) {
             guard unlink(path(of: file)) == 0 else {
                 throw Self.refusal(path(of: file), "cannot remove the file: \(Self.systemMessage())")
             }
+        }
+        for name in try Self.entries(of: path) where Self.isTemporary(name) { unlink(path + "/" + name) }
+    }
+
+    /// Whether `replace` gives a temporary file this name: `.model.safetensors.1234`.
+    private static func isTemporary(_ name: String) -> Bool {
+        File.allCases.contains { file in
+            let start = ".\(file.rawValue)."
+            return name.hasPrefix(start) && Int(name.dropFirst(start.count)) != nil
         }
     }
 

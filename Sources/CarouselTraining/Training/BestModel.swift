@@ -6,7 +6,8 @@ struct BestModel {
     private let monitor: Monitor
     private let store: ParameterStore
     private let kept: Tensor
-    private var score = -Double.infinity
+    /// The monitored number, larger is better, and among equals the negative loss.
+    private var score = (-Double.infinity, -Double.infinity)
     /// 1, 2, …; nil before the first epoch.
     private(set) var epoch: Int?
     private(set) var report: ClassificationReport?
@@ -25,9 +26,11 @@ struct BestModel {
             case .accuracy: report.accuracy
             case .macroF1: report.macroF1
             }
+            // A small validation part gives the same accuracy often; then the loss tells which epoch is better.
+            let offered = (value.isNaN ? -.infinity : value, report.loss.isNaN ? -.infinity : -report.loss)
             // The first epoch always counts; one whose loss is not a number gives way to any other.
-            guard self.epoch == nil || value > score else { return false }
-            score = value.isNaN ? -.infinity : value
+            guard self.epoch == nil || offered > score else { return false }
+            score = offered
         }
         self.epoch = epoch
         self.report = report
