@@ -48,7 +48,7 @@ public final class ParameterStore {
         // Asked before anything is allocated: a system may promise memory it does not have.
         let bytes = 2 * flatCount * backend.scalarType.byteCount, memory = backend.info.memory
         guard memory == 0 || bytes <= memory else {
-            throw CarouselError(.outOfMemory, "weights and gradients of \(parameterCount) parameters need \(bytes >> 20) MiB, "
+            throw CarouselError(.outOfMemory, "weights and gradients of \(parameterCount) parameters need \(bytes >> 20) MiB of memory, "
                                     + "\(backend.info.selector) has \(memory >> 20) MiB", hint: "smaller layers or a smaller vocabulary")
         }
         weights = try makeCompanion()
