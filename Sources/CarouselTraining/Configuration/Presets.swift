@@ -10,8 +10,10 @@ public struct Preset: Sendable {
     public let configuration: RunConfiguration
 
     private init(_ name: String, _ summary: String, _ layers: [LayerConfiguration],
-                 _ training: TrainingConfiguration, words: Int = 20_000, length: Int = 400, minimumCount: Int = 1) {
+                 _ training: TrainingConfiguration, words: Int = 20_000, length: Int = 400, minimumCount: Int = 1,
+                 truncation: Truncation = .head) {
         var preparation = PreparationConfiguration()
+        preparation.truncation = truncation
         preparation.minimumCount = minimumCount
         preparation.vocabularySize = words
         preparation.maximumLength = length
@@ -51,13 +53,15 @@ public struct Preset: Sendable {
         TrainingConfiguration(epochs: 5, batchSize: 64, learningRate: 0.001, optimizer: .init(.adam), patience: 3),
         words: 10_000, length: 400)
 
-    /// The first model of most tutorials: shows why gates were invented.
+    /// The first model of most tutorials: shows why gates were invented. Its state remembers little but the end of
+    /// a text, so long texts keep their end, as Keras' `pad_sequences` does.
     public static let simpleRNN = Preset(
         "simple-rnn", "text: SimpleRNN(128) over a small embedding, the plain start of many tutorials",
         [.embedding(.init(units: 16)),
          .recurrent(.rnn, .init(units: 128))],
-        TrainingConfiguration(epochs: 10, batchSize: 64, learningRate: 0.001, optimizer: .init(.adam), patience: 3),
-        words: 5_000, length: 500)
+        TrainingConfiguration(epochs: 10, batchSize: 64, learningRate: 0.001, optimizer: .init(.adam), patience: nil,
+                              monitor: .accuracy),
+        words: 5_000, length: 500, truncation: .tail)
 
     /// The tutorial's model for numbers over time.
     public static let reluLSTM = Preset(
