@@ -8,8 +8,11 @@ import CarouselData
 public struct ClassificationReport: Codable, Sendable, Equatable {
     /// Precision, recall and F1 of one class or one kind of mean.
     public struct Scores: Codable, Sendable, Equatable {
+        /// Right answers among the rows given this label; 0 where there are none.
         public var precision: Double
+        /// Right answers among the rows that have this label.
         public var recall: Double
+        /// Harmonic mean of precision and recall.
         public var f1: Double
 
         public init(precision: Double, recall: Double, f1: Double) {

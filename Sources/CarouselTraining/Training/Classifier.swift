@@ -12,9 +12,13 @@ public struct Prediction: Codable, Sendable {
 
 /// A trained model with everything it needs to read raw input.
 public final class Classifier {
+    /// Of the run that made the model.
     public let configuration: RunConfiguration
+    /// The classes, in the order of the probabilities.
     public let labels: LabelSet
+    /// How raw input becomes sequences.
     public let preparation: InputPreparation
+    /// The network, on the device it was loaded to.
     public let model: SequenceClassifier
 
     public init(configuration: RunConfiguration, labels: LabelSet, preparation: InputPreparation, model: SequenceClassifier) {

@@ -4,10 +4,15 @@ import CarouselNN
 
 /// Trains a classifier from a data set: prepares, runs the epochs, keeps the best and the last model.
 public final class Trainer {
+    /// What was asked for.
     public let configuration: RunConfiguration
+    /// The classes of the training part.
     public let labels: LabelSet
+    /// Learnt from the training part.
     public let preparation: InputPreparation
+    /// The model in training; after `run` with the best weights.
     public let model: SequenceClassifier
+    /// What the data looks like.
     public let report: DataReport
     let backend: any Backend
     let folder: RunFolder?

@@ -5,14 +5,17 @@ import CarouselNN
 public struct StepRecord: Codable, Sendable {
     /// 1, 2, …
     public var epoch: Int
+    /// Of the whole run.
     public var epochs: Int
     /// Steps done in this epoch.
     public var step: Int
+    /// Steps of a whole epoch.
     public var stepsPerEpoch: Int
     /// Tokens (time steps of all rows) per second since the run began.
     public var tokensPerSecond: Double
     /// Mean loss of this epoch so far.
     public var loss: Double
+    /// Of the last step.
     public var learningRate: Double
     /// Expected until the last epoch ends, without early stopping.
     public var secondsLeft: Double
@@ -20,14 +23,21 @@ public struct StepRecord: Codable, Sendable {
 
 /// One line of `metrics.jsonl`.
 public struct EpochRecord: Codable, Sendable {
+    /// 1, 2, …
     public var epoch: Int
+    /// Steps of the epoch.
     public var steps: Int
+    /// Mean over the rows while the weights changed, with dropout and smoothed labels.
     public var trainingLoss: Double
+    /// Mean over the rows; nil without a validation part, as the next two.
     public var validationLoss: Double?
+    /// Share of right answers.
     public var validationAccuracy: Double?
+    /// Mean F1 over the classes.
     public var validationMacroF1: Double?
     /// Of the epoch's training part.
     public var seconds: Double
+    /// Time steps of all rows per second.
     public var tokensPerSecond: Double
     /// Of the epoch's last step.
     public var learningRate: Double
@@ -39,8 +49,11 @@ public struct EpochRecord: Codable, Sendable {
 
 /// What observers of a run hear; they listen and never change anything.
 public enum TrainingEvent: Sendable {
+    /// Before the first step: the data, the layers, the device.
     case prepared(DataReport, summary: ModelSummary, device: String)
+    /// Now and then during an epoch.
     case step(StepRecord)
+    /// After an epoch and its validation.
     case epoch(EpochRecord)
     /// Training ended before its last epoch.
     case stopped(reason: String)
@@ -48,21 +61,29 @@ public enum TrainingEvent: Sendable {
 
 /// What a run came to.
 public struct TrainingResult: Codable, Sendable {
+    /// Whose weights are the model; 0 if no epoch was finished.
     public var bestEpoch: Int
+    /// In their order.
     public var epochs: [EpochRecord]
+    /// Of the best epoch; nil without a validation part.
     public var validation: ClassificationReport?
+    /// Of the best epoch's weights; nil without a test part.
     public var test: ClassificationReport?
+    /// Trained values of the model.
     public var parameters: Int
     /// From the first step to the last report.
     public var seconds: Double
+    /// Whether the run was asked to stop.
     public var interrupted: Bool
 }
 
 /// The parts of a run's data.
 public struct TrainingData: Sendable {
+    /// What the model learns from.
     public var train: DataSet
     /// nil: a part of `train` is kept aside as the configuration says.
     public var validation: DataSet?
+    /// Reported on once, at the end; never takes part in a choice.
     public var test: DataSet?
 
     public init(train: DataSet, validation: DataSet? = nil, test: DataSet? = nil) {

@@ -4,12 +4,17 @@ import Foundation
 
 /// The outcome of one recorded case.
 public struct GoldenResult: Codable, Sendable {
+    /// The file's name without its ending.
     public var name: String
+    /// Whether every tensor is within its tolerance.
     public var passed: Bool
-    /// The tensor that is furthest from its tolerance, with its error.
+    /// The tensor that is furthest from its tolerance.
     public var worst: String
+    /// Its relative error.
     public var error: Double
+    /// What is allowed for it.
     public var tolerance: Double
+    /// Time the case took.
     public var seconds: Double
 }
 
