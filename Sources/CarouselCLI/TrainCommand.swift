@@ -148,7 +148,8 @@ struct TrainCommand: ParsableCommand {
         }
         try Console.flush()
         let time = result.seconds < 60 ? String(format: "%.1f s", result.seconds) : Format.duration(result.seconds)
-        Console.message("\(result.epochs.count) epoch\(result.epochs.count == 1 ? "" : "s") in \(time); the model is in \(folder.path)")
+        Console.message("\(result.epochs.count) epoch\(result.epochs.count == 1 ? "" : "s") in \(time); "
+            + (result.bestEpoch == 0 ? "no epoch was finished: the weights as they were are in " : "the model is in ") + folder.path)
         guard !result.interrupted else { return }
         let place = Format.argument(folder.path)
         Console.message("next:")

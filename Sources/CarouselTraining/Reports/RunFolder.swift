@@ -107,7 +107,13 @@ public struct RunFolder: Sendable {
     /// Replaces `file` by `text` in UTF-8.
     /// - Throws: `inputOutput` (74) or `cannotCreateOutput` (73).
     public func write(_ text: String, to file: File) throws {
-        try replace(file) { try Self.put(text, at: $0, flags: O_WRONLY | O_TRUNC) }
+        try replace(file) { try Self.put(text.utf8, at: $0, flags: O_WRONLY | O_TRUNC) }
+    }
+
+    /// Replaces `file` by bytes.
+    /// - Throws: `inputOutput` (74) or `cannotCreateOutput` (73).
+    public func write(_ data: Data, to file: File) throws {
+        try replace(file) { try Self.put(data, at: $0, flags: O_WRONLY | O_TRUNC) }
     }
 
     /// Replaces `file` by what `body` writes to the temporary path it is given.
@@ -134,7 +140,7 @@ public struct RunFolder: Sendable {
     /// Adds one line at the end of `file`.
     /// - Throws: `inputOutput` (74) or `cannotCreateOutput` (73).
     public func append(line: String, to file: File) throws {
-        try Self.put(line + "\n", at: path(of: file), flags: O_WRONLY | O_APPEND | O_CREAT)
+        try Self.put((line + "\n").utf8, at: path(of: file), flags: O_WRONLY | O_APPEND | O_CREAT)
     }
 
     /// The text of `file`.
@@ -176,15 +182,15 @@ extension RunFolder {
         return names
     }
 
-    private static func put(_ text: String, at path: String, flags: Int32) throws {
+    private static func put(_ content: some Sequence<UInt8>, at path: String, flags: Int32) throws {
         let descriptor = Glibc.open(path, flags, 0o644)
         guard descriptor >= 0 else { throw refusal(path, "cannot write here: \(systemMessage())") }
         defer { close(descriptor) }
-        var bytes = Array(text.utf8)[...]
+        var bytes = Array(content)[...]
         while !bytes.isEmpty {
             let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if written < 0 && errno == EINTR { continue }
-            guard written > 0 else { throw CarouselError(.inputOutput, "cannot write: \(systemMessage())", at: path) }
+            guard written > 0 else { throw CarouselError(.inputOutput, "cannot write: \(systemMessage())", at: path, hint: "is the disk full?") }
             bytes = bytes.dropFirst(written)
         }
     }

@@ -28,15 +28,7 @@ extension Trainer {
     private func saveModel(_ weights: Tensor, as file: RunFolder.File) throws {
         guard let folder else { return }
         let metadata = ["format": "pt", "carousel.classes": labels.names.joined(separator: "\n"), "carousel.step": String(optimizer.step)]
-        let data = try Safetensors(tensors: try model.store.export(weights), metadata: metadata).encoded()
-        try folder.replace(file) { path in
-            do {
-                try data.write(to: URL(fileURLWithPath: path))
-            } catch {
-                throw CarouselError(.inputOutput, "the model cannot be written: \(error.localizedDescription)", at: folder.path(of: file),
-                                    hint: "is the disk full?")
-            }
-        }
+        try folder.write(try Safetensors(tensors: try model.store.export(weights), metadata: metadata).encoded(), to: file)
     }
 
     /// Reports on the validation and the test part.
