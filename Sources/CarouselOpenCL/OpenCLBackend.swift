@@ -10,7 +10,7 @@ import Foundation
 ///
 /// Environment: `CAROUSEL_KERNEL_FAMILY=gpu|cpu` chooses the family, `CAROUSEL_KERNEL_CACHE=off` switches the
 /// cache of built programs off, `CAROUSEL_KERNEL_DIRECTORY` names a folder whose `.cl` files replace the
-/// embedded ones of the same name.
+/// embedded ones of the same name, `CAROUSEL_BUFFER_REUSE=off` makes every tensor a buffer of exactly its size.
 public final class OpenCLBackend: Backend {
     /// How the expensive kernels are written.
     public enum KernelFamily: String, Sendable, CaseIterable { case gpu, cpu }
@@ -56,7 +56,8 @@ public final class OpenCLBackend: Backend {
         }
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found[index].handle)
         queue = try CommandQueue(context)
-        memory = BufferPool(context: context, largestAllocation: device.largestAllocation)
+        memory = BufferPool(context: context, largestAllocation: device.largestAllocation,
+                            reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
         programs = ProgramCache(context: context, device: device, family: family,
                                 sources: KernelSources(environment: environment),
                                 binaries: BinaryCache(directory: cacheDirectory, environment: environment))
