@@ -8,7 +8,7 @@ final class BufferPool {
     private let context: OpenCLContext
     private let largestAllocation: Int
     /// Without, every buffer is new and exactly as large as asked for.
-    private let reuses: Bool
+    let reuses: Bool
     /// Released buffers, oldest first.
     private var free: [(handle: cl_mem, capacity: Int)] = []
     private var freeBytes = 0
