@@ -9,12 +9,6 @@ __kernel void vector_fill(OUTPUT(float, x), const ulong count, const float value
     if (i < count) x[i] = value;
 }
 
-__kernel void vector_fill_integer(OUTPUT(int, x), const ulong count, const int value) {
-    BIND(x);
-    const size_t i = get_global_id(0);
-    if (i < count) x[i] = value;
-}
-
 // target[m, target_column + j] (= or +=) scale * source[m, source_column + j]. Item (columns, m).
 __kernel void vector_copy_columns(INPUT(float, source), const int source_width, const int source_column,
                                   OUTPUT(float, target), const int target_width, const int target_column,

@@ -29,8 +29,6 @@ struct CheckCommand: ParsableCommand {
         var defaultValueDescription: String { "all" }
     }
 
-    enum Level: String, ExpressibleByArgument, CaseIterable { case quick, full }
-
     /// One line of the result.
     struct Line: Encodable {
         var device: String
@@ -47,8 +45,8 @@ struct CheckCommand: ParsableCommand {
     var device = Target.all
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Recorded cases: .safetensors files or folders of them.", valueName: "path"))
     var golden: [String] = []
-    @Option(help: "How much of the suite: quick or full.")
-    var level = Level.full
+    @Option(help: "How much of the suite: tiny (for checkers of kernels), quick or full.")
+    var level = Conformance.Level.full
     @OptionGroup var printing: OutputOptions
 
     func run() throws {
@@ -59,7 +57,6 @@ struct CheckCommand: ParsableCommand {
             let backend = try Device.open(selector)
             Console.message("device: \(backend.info.selector), \(backend.info.name)")
             if backend.info.kind != .reference {
-                let level: Conformance.Level = level == .quick ? .quick : .full
                 _ = Conformance.run(on: backend, level: level) { result in
                     lines.append(Line(device: selector, name: result.name, passed: result.passed, worst: result.worstTensor,
                                       error: result.maximumRelativeError, tolerance: result.tolerance, seconds: result.seconds,
@@ -114,3 +111,5 @@ struct CheckCommand: ParsableCommand {
         value == 0 ? "0" : value.isFinite ? String(format: "%.1e", value) : "\(value)"
     }
 }
+
+extension Conformance.Level: ExpressibleByArgument {}

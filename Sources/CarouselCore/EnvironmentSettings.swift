@@ -13,6 +13,10 @@ public enum EnvironmentSettings: String, CaseIterable, Sendable {
     /// A folder whose `.cl` files replace the embedded ones of the same name; for work on kernels.
     case kernelDirectory = "CAROUSEL_KERNEL_DIRECTORY"
 
+    /// `off` gives every OpenCL tensor a new buffer of exactly its size that holds NaN, so that a memory checker sees
+    /// accesses past its end, and a check of results those before the first write.
+    case bufferReuse = "CAROUSEL_BUFFER_REUSE"
+
     private var value: String? {
         ProcessInfo.processInfo.environment[rawValue].flatMap { $0.isEmpty ? nil : $0 }
     }

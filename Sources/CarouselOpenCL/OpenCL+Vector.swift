@@ -2,14 +2,8 @@ import CarouselCore
 
 extension OpenCLBackend {
     public func fill(_ tensor: Tensor, with value: Double) throws {
-        if tensor.type == .int32 {
-            guard let integer = Int(exactly: value) else {
-                throw CarouselError(.internalError, "cannot fill an int32 tensor with \(value)")
-            }
-            try launch(.fillInteger, count: tensor.count, [.tensor(tensor), .count(tensor.count), .int(integer)])
-        } else {
-            try launch(.fill, count: tensor.count, [.tensor(tensor), .count(tensor.count), .float(value)])
-        }
+        try Requirements.check(tensor.type == .float32, "fill", ["tensor": tensor])
+        try launch(.fill, count: tensor.count, [.tensor(tensor), .count(tensor.count), .float(value)])
     }
 
     public func copyColumns(_ source: Tensor, from sourceColumn: Int, to target: Tensor, at targetColumn: Int,

@@ -10,7 +10,8 @@ import Foundation
 ///
 /// Environment: `CAROUSEL_KERNEL_FAMILY=gpu|cpu` chooses the family, `CAROUSEL_KERNEL_CACHE=off` switches the
 /// cache of built programs off, `CAROUSEL_KERNEL_DIRECTORY` names a folder whose `.cl` files replace the
-/// embedded ones of the same name.
+/// embedded ones of the same name, `CAROUSEL_BUFFER_REUSE=off` makes every tensor a new buffer of exactly
+/// its size that holds NaN.
 public final class OpenCLBackend: Backend {
     /// How the expensive kernels are written.
     public enum KernelFamily: String, Sendable, CaseIterable { case gpu, cpu }
@@ -56,7 +57,8 @@ public final class OpenCLBackend: Backend {
         }
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found[index].handle)
         queue = try CommandQueue(context)
-        memory = BufferPool(context: context, largestAllocation: device.largestAllocation)
+        memory = BufferPool(context: context, largestAllocation: device.largestAllocation,
+                            reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
         programs = ProgramCache(context: context, device: device, family: family,
                                 sources: KernelSources(environment: environment),
                                 binaries: BinaryCache(directory: cacheDirectory, environment: environment))
@@ -96,7 +98,13 @@ extension OpenCLBackend {
         guard type != .float64 else {
             throw CarouselError(.internalError, "\(info.selector) computes in float32 and has no float64 tensors")
         }
-        return try memory.make(count: count, type: type)
+        let buffer = try memory.make(count: count, type: type)
+        if !memory.reuses {
+            // All bits set: a NaN, or −1.
+            let unwritten = [UInt8](repeating: 0xFF, count: count * type.byteCount)
+            try unwritten.withUnsafeBytes { try queue.write($0, to: buffer, at: 0) }
+        }
+        return buffer
     }
 
     public func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) throws {

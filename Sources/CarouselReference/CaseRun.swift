@@ -28,14 +28,16 @@ final class CaseRun {
     private static let fronts = [3, 64, 17, 33, 1, 128]
 
     let backend: any Backend
+    private let guardedEnds: Bool
     var generator: SeededGenerator
     private var tensors: [Guarded] = []
     private(set) var records: [CaseRecord] = []
     /// Writes outside a tensor, or to an input.
     private(set) var violations: [String] = []
 
-    init(on backend: any Backend, seed: UInt64) {
+    init(on backend: any Backend, seed: UInt64, guardedEnds: Bool) {
         self.backend = backend
+        self.guardedEnds = guardedEnds
         generator = SeededGenerator(seed: seed)
     }
 
@@ -99,7 +101,7 @@ final class CaseRun {
                       sameZeros: Bool = false) throws -> Tensor {
         let front = Self.fronts[tensors.count % Self.fronts.count]
         let edge = [Double](repeating: Self.guardValue, count: max(front, Self.back))
-        let contents = edge.prefix(front) + values.map { Double(Float($0)) } + edge.prefix(Self.back)
+        let contents = edge.prefix(front) + values.map { Double(Float($0)) } + edge.prefix(guardedEnds ? Self.back : 0)
         let whole = try backend.makeTensor(shape: [contents.count], type: type)
         if type == .int32 {
             try backend.write(contents.map { Int32($0) }, to: whole)

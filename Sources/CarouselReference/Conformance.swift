@@ -6,14 +6,15 @@ public struct ConformanceCase: Sendable {
     public let name: String
     /// The area: `vector`, `matrix`, `embedding`, `rnn`, `lstm`, `gru`, `pooling`, `loss`, `optimizer`.
     public let operation: String
-    /// Belongs to the quick set too.
-    public let isQuick: Bool
+    /// The smallest set it belongs to.
+    public let level: Conformance.Level
     let body: @Sendable (CaseRun) throws -> Void
 
-    init(_ operation: String, _ name: String, quick: Bool, _ body: @escaping @Sendable (CaseRun) throws -> Void) {
+    init(_ operation: String, _ name: String, level: Conformance.Level,
+         _ body: @escaping @Sendable (CaseRun) throws -> Void) {
         self.name = name
         self.operation = operation
-        self.isQuick = quick
+        self.level = level
         self.body = body
     }
 
@@ -23,17 +24,19 @@ public struct ConformanceCase: Sendable {
 
     /// Runs the case on `backend` and on a fresh reference and compares all results.
     ///
-    /// Where an argument of the reference lies at a kink, the next seed is taken.
-    public func run(on backend: any Backend) throws -> [ComparedTensor] {
+    /// Where an argument of the reference lies at a kink, the next seed is taken. With `guardedEnds` zones of known
+    /// numbers follow the tensors, which show a write past a tensor's end; without them a tensor ends where its
+    /// buffer does, so that a memory checker sees reads past it too.
+    public func run(on backend: any Backend, guardedEnds: Bool = true) throws -> [ComparedTensor] {
         for attempt in 0..<64 {
             let reference = ReferenceBackend()
             let watch = KinkWatch()
             reference.kinkWatch = watch
-            let expected = CaseRun(on: reference, seed: seed(attempt))
+            let expected = CaseRun(on: reference, seed: seed(attempt), guardedEnds: guardedEnds)
             try body(expected)
             guard watch.smallest >= Self.kinkDistance else { continue }
             try expected.settle()
-            let device = CaseRun(on: backend, seed: seed(attempt))
+            let device = CaseRun(on: backend, seed: seed(attempt), guardedEnds: guardedEnds)
             try body(device)
             try device.settle()
             try backend.finish()
@@ -69,7 +72,25 @@ public struct CaseResult: Sendable {
 
 /// The single suite all devices run: in the tests, in `carousel check`, before a benchmark is believed.
 public enum Conformance {
-    public enum Level: String, Sendable, CaseIterable { case quick, full }
+    /// How much of the suite runs; each set contains those before it.
+    public enum Level: String, Sendable, CaseIterable, Comparable {
+        /// Small enough for an interpreter of kernels that checks every access (`Scripts/check-kernels`), and
+        /// still every operation, cell and kernel. Tensors end where their buffers do.
+        case tiny
+        /// Seconds on a CPU device.
+        case quick
+        case full
+
+        public static func < (a: Level, b: Level) -> Bool { a.position < b.position }
+
+        private var position: Int {
+            switch self {
+            case .tiny: 0
+            case .quick: 1
+            case .full: 2
+            }
+        }
+    }
 
     /// The outcome of a run.
     public struct Summary: Sendable {
@@ -86,11 +107,11 @@ public enum Conformance {
         }
     }
 
-    /// All cases of a level; `full` contains `quick`.
+    /// All cases of a level.
     public static func cases(_ level: Level) -> [ConformanceCase] {
         let all = vectorCases() + matrixCases() + embeddingCases() + poolingCases() + lossCases() + optimizerCases()
             + recurrentCases()
-        return level == .full ? all : all.filter(\.isQuick)
+        return all.filter { $0.level <= level }
     }
 
     /// Runs the cases one after the other; `report` hears of each as it ends. Errors of the device become
@@ -100,7 +121,7 @@ public enum Conformance {
         var summary = Summary()
         let start = ContinuousClock.now
         for item in cases(level) where filter?(item) ?? true {
-            let result = run(item, on: backend)
+            let result = run(item, on: backend, guardedEnds: level != .tiny)
             summary.cases += 1
             if !result.passed { summary.failures.append(result) }
             if share(result) >= summary.worst[item.operation].map(share) ?? 0 { summary.worst[item.operation] = result }
@@ -111,10 +132,10 @@ public enum Conformance {
     }
 
     /// Runs one case; an error becomes a failed result.
-    public static func run(_ item: ConformanceCase, on backend: any Backend) -> CaseResult {
+    public static func run(_ item: ConformanceCase, on backend: any Backend, guardedEnds: Bool = true) -> CaseResult {
         let start = ContinuousClock.now
         do {
-            let tensors = try item.run(on: backend)
+            let tensors = try item.run(on: backend, guardedEnds: guardedEnds)
             let worst = tensors.max { share($0.error, $0.tolerance) < share($1.error, $1.tolerance) }
             let bad = tensors.filter { !$0.passed }
             let messages = bad.compactMap { tensor in

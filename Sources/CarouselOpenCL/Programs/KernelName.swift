@@ -15,7 +15,6 @@ struct KernelName: Hashable {
     static let matmulPanels = KernelName("matmul", "matmul_panels")
 
     static let fill = KernelName("vector", "vector_fill")
-    static let fillInteger = KernelName("vector", "vector_fill_integer")
     static let copyColumns = KernelName("vector", "vector_copy_columns")
     static let multiply = KernelName("vector", "vector_multiply")
     static let activate = KernelName("vector", "vector_activate")

@@ -7,6 +7,8 @@ import COpenCL
 final class BufferPool {
     private let context: OpenCLContext
     private let largestAllocation: Int
+    /// Without, every buffer is new and exactly as large as asked for.
+    let reuses: Bool
     /// Released buffers, oldest first.
     private var free: [(handle: cl_mem, capacity: Int)] = []
     private var freeBytes = 0
@@ -15,7 +17,8 @@ final class BufferPool {
     /// Buffers kept beyond this many are returned to the device, oldest first.
     private static let keptBuffers = 64
 
-    init(context: OpenCLContext, largestAllocation: Int) {
+    init(context: OpenCLContext, largestAllocation: Int, reuses: Bool) {
+        self.reuses = reuses
         self.context = context
         self.largestAllocation = largestAllocation
     }
@@ -28,7 +31,7 @@ final class BufferPool {
         guard count >= 0, !overflow else {
             throw CarouselError(.outOfMemory, "cannot allocate \(count) elements of \(type.rawValue)")
         }
-        let bytes = Self.rounded(product)
+        let bytes = reuses ? Self.rounded(product) : product
         if let (handle, capacity) = takeFree(bytes) {
             return OpenCLBuffer(count: count, type: type, memory: self, handle: handle, capacity: capacity)
         }
@@ -55,6 +58,7 @@ final class BufferPool {
     func recycle(_ handle: cl_mem, capacity: Int) {
         free.append((handle, capacity))
         freeBytes += capacity
+        guard reuses else { return trim(to: 0) }
         if free.count > Self.keptBuffers || freeBytes > (allocatedBytes - freeBytes) + (64 << 20) {
             trim(to: min(free.count - 1, Self.keptBuffers * 3 / 4))
         }

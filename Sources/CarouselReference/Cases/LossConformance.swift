@@ -14,7 +14,7 @@ extension Conformance {
                         let name = "\(kind.rawValue) B\(batch) C\(width) logits to \(Int(scale))"
                             + (weighted ? " weighted" : "") + (smoothing > 0 ? " smoothing" : "")
                         if cases.contains(where: { $0.name == name }) { continue }
-                        cases.append(ConformanceCase("loss", name, quick: true) { run in
+                        cases.append(ConformanceCase("loss", name, level: batch * width <= 2000 ? .tiny : .quick) { run in
                             try crossEntropy(run, kind, batch, width, scale, weighted, smoothing)
                         })
                     }

@@ -12,15 +12,22 @@ extension Conformance {
         let chosen = shapes.count
         for _ in 0..<24 { shapes.append((size(), size(), size())) }
         for (s, shape) in shapes.enumerated() {
+            let (m, k, n) = shape
             for form in 0..<4 {
                 // Bias and accumulation go through all combinations over the shapes.
                 let bias = (s + form) % 2 == 0, accumulate = (s / 2 + form / 2) % 2 == 0
                 let (ta, tb) = (form & 2 != 0, form & 1 != 0)
                 // Beyond the chosen shapes two of the four forms.
                 if s >= chosen && form % 2 != s % 2 { continue }
-                cases.append(product(shape, ta, tb, bias: bias, accumulate: accumulate, quick: s < chosen - 1))
+                cases.append(product(shape, ta, tb, bias: bias, accumulate: accumulate, level: s >= chosen - 1 ? .full : m * k * n <= 5000 ? .tiny : .quick))
             }
         }
+        // A long sum in slices, and so many rows that tiles are large.
+        for form in 0..<4 {
+            let (ta, tb) = (form & 2 != 0, form & 1 != 0)
+            cases.append(product((3, 520, 2), ta, tb, bias: tb, accumulate: ta, level: .tiny))
+        }
+        cases.append(product((6100, 3, 2), false, true, bias: true, accumulate: false, level: .tiny))
         for (m, n) in [(0, 5), (1, 1), (7, 64), (1000, 7), (65, 257), (3, 0), (4097, 3)] {
             for accumulate in [false, true] { cases.append(columnSums(m, n, accumulate: accumulate)) }
         }
@@ -28,11 +35,11 @@ extension Conformance {
     }
 
     private static func product(_ shape: (Int, Int, Int), _ ta: Bool, _ tb: Bool, bias: Bool, accumulate: Bool,
-                                quick: Bool) -> ConformanceCase {
+                                level: Level) -> ConformanceCase {
         let (m, k, n) = shape
         let form = (ta ? "T" : "N") + (tb ? "T" : "N")
         let name = "product \(form) \(m)x\(k)x\(n)" + (bias ? " bias" : "") + (accumulate ? " accumulate" : "")
-        return ConformanceCase("matrix", name, quick: quick) { run in
+        return ConformanceCase("matrix", name, level: level) { run in
             let a = try run.input("a", ta ? [k, m] : [m, k]), b = try run.input("b", tb ? [n, k] : [k, n])
             let c = try run.result("c", [m, n], accumulate: accumulate, Tolerance.sum(depth: k),
                                    .grid("row", "column", width: max(n, 1)))
@@ -43,7 +50,8 @@ extension Conformance {
     }
 
     private static func columnSums(_ m: Int, _ n: Int, accumulate: Bool) -> ConformanceCase {
-        ConformanceCase("matrix", "column sums \(m)x\(n)" + (accumulate ? " accumulate" : ""), quick: true) { run in
+        ConformanceCase("matrix", "column sums \(m)x\(n)" + (accumulate ? " accumulate" : ""),
+                        level: m * n <= 13_000 ? .tiny : .quick) { run in
             let sums = try run.result("sums", [n], accumulate: accumulate, Tolerance.sum(depth: m))
             try run.backend.columnSums(of: run.input("x", [m, n]), into: sums, accumulate: accumulate)
         }

@@ -3,28 +3,28 @@ import CarouselCore
 extension Conformance {
     static func optimizerCases() -> [ConformanceCase] {
         var cases: [ConformanceCase] = []
-        func add(_ name: String, _ body: @escaping @Sendable (CaseRun) throws -> Void) {
-            cases.append(ConformanceCase("optimizer", name, quick: true, body))
+        func add(_ name: String, level: Level, _ body: @escaping @Sendable (CaseRun) throws -> Void) {
+            cases.append(ConformanceCase("optimizer", name, level: level, body))
         }
         for count in flatSizes {
             for accumulate in [false, true] {
-                add("squared norm \(count)\(accumulate ? " accumulate" : "")") { run in
+                add("squared norm \(count)\(accumulate ? " accumulate" : "")", level: flatLevel(count)) { run in
                     let sum = try run.result("sum", [1], accumulate: accumulate, Tolerance.norm)
                     try run.backend.squaredNorm(of: run.input("x", [count], scale: 3), into: sum, accumulate: accumulate)
                 }
             }
-            add("clip by value \(count)") { run in
+            add("clip by value \(count)", level: flatLevel(count)) { run in
                 let x = try run.inPlace("x", run.draw(count), [count], Tolerance.exact)
                 try run.backend.clipByValue(x, limit: 0.5)
             }
-            add("average \(count)") { run in
+            add("average \(count)", level: flatLevel(count)) { run in
                 let mean = try run.inPlace("average", run.draw(count), [count], Tolerance.elementwise)
                 try run.backend.average(run.input("weights", [count]), into: mean, decay: 0.999)
             }
             for variant in [OptimizerVariant.keras, .pytorch] {
                 // Below, far above, exactly at nothing, and so small that the 1e-6 of one variant shows.
                 for (norm, maximum) in [(0.25, 1.0), (400.0, 1.0), (0.0, 5.0), (1e-4, 0.005)] {
-                    add("clip by norm \(count) \(variant.rawValue) squared norm \(norm) maximum \(maximum)") { run in
+                    add("clip by norm \(count) \(variant.rawValue) squared norm \(norm) maximum \(maximum)", level: flatLevel(count)) { run in
                         let x = try run.inPlace("x", run.draw(count), [count], Tolerance.elementwise)
                         try run.backend.clipByNorm(x, squaredNorm: run.input("squared norm", [norm], [1]), maximum: maximum,
                                                    variant: variant)
@@ -41,7 +41,7 @@ extension Conformance {
         for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
             for (decay, step) in [(0.0, 1), (0.1, 1), (0.1, 7)] {
                 let name = "sgd \(count) \(variant.rawValue) momentum \(momentum)\(nesterov ? " nesterov" : "") decay \(decay) step \(step)"
-                cases.append(ConformanceCase("optimizer", name, quick: true) { run in
+                cases.append(ConformanceCase("optimizer", name, level: flatLevel(count)) { run in
                     let w = try run.inPlace("weights", run.draw(count), [count], Tolerance.optimizer)
                     // A velocity is zero before the first step.
                     let start = step == 1 ? [Double](repeating: 0, count: count) : run.draw(count)
@@ -59,7 +59,7 @@ extension Conformance {
         var cases: [ConformanceCase] = []
         for (decay, step, epsilon) in [(0.0, 1, 1e-7), (0.0, 1000, 1e-8), (0.1, 2, 1e-3)] {
             let name = "adam \(count) \(variant.rawValue) decay \(decay) step \(step)"
-            cases.append(ConformanceCase("optimizer", name, quick: true) { run in
+            cases.append(ConformanceCase("optimizer", name, level: flatLevel(count)) { run in
                 let w = try run.inPlace("weights", run.draw(count), [count], Tolerance.optimizer)
                 let zeros = [Double](repeating: 0, count: count)
                 let m = try run.inPlace("m", step == 1 ? zeros : run.draw(count, scale: 0.3), [count], Tolerance.optimizer)
@@ -74,7 +74,7 @@ extension Conformance {
 
     private static func rmspropCases(_ count: Int, _ variant: OptimizerVariant) -> [ConformanceCase] {
         [0, 0.9].map { momentum in
-            ConformanceCase("optimizer", "rmsprop \(count) \(variant.rawValue) momentum \(momentum)", quick: true) { run in
+            ConformanceCase("optimizer", "rmsprop \(count) \(variant.rawValue) momentum \(momentum)", level: flatLevel(count)) { run in
                 let w = try run.inPlace("weights", run.draw(count), [count], Tolerance.optimizer)
                 let v = try run.inPlace("v", run.draw(count, scale: 0.1, center: 0.11), [count], Tolerance.optimizer)
                 let b = try momentum == 0 ? nil : run.inPlace("momentum", run.draw(count), [count], Tolerance.optimizer)

@@ -33,34 +33,39 @@ extension Conformance {
     static func recurrentCases() -> [ConformanceCase] {
         var names: Set<String> = []
         var cases: [ConformanceCase] = []
-        func add(_ item: RecurrentCase, quick: Bool) {
+        func add(_ item: RecurrentCase, _ level: Level) {
             guard names.insert(item.name).inserted else { return }
-            cases.append(ConformanceCase(item.cell.kind.rawValue, item.name, quick: quick) { try item.run($0) })
+            cases.append(ConformanceCase(item.cell.kind.rawValue, item.name, level: level) { try item.run($0) })
         }
         for (v, variant) in variants.enumerated() {
-            for item in chosen(variant) { add(item, quick: true) }
+            for (item, level) in chosen(variant) { add(item, level) }
             var generator = SeededGenerator(seed: UInt64(v), purpose: 40)
-            for sample in 0..<variant.samples { add(sampled(variant, sample, &generator), quick: sample < 2) }
+            for sample in 0..<variant.samples { add(sampled(variant, sample, &generator), sample < 2 ? .quick : .full) }
         }
         return cases
     }
 
     /// Small cases that each aim at one mistake.
-    private static func chosen(_ variant: Variant) -> [RecurrentCase] {
+    private static func chosen(_ variant: Variant) -> [(RecurrentCase, Level)] {
         func make(_ lengths: [Int], _ input: Int, _ hidden: Int, _ options: RecurrentOptions) -> RecurrentCase {
             RecurrentCase(cell: variant.cell, lengths: lengths, input: input, hidden: hidden,
                           projection: variant.projects ? max(1, hidden * 2 / 3) : nil, options: options)
         }
         return [
-            make([4, 4, 4], 5, 6, .everything),
-            make([5, 4, 4, 2, 1, 0, 0], 3, 17, .everything),
-            make([6, 3, 3, 1], 16, 16, .classifier),
-            make([3, 2, 0], 4, 5, .everything.union(.indexed).subtracting([.bIH, .h0])),
-            make([3, 2, 0], 4, 5, [.bIH, .dy, .dInput, .frozenBiases, .c0]),
-            make([2, 1], 3, 4, [.dcT, .h0]),
-            make([0, 0], 3, 4, .everything),
-            make([], 3, 4, .classifier),
-            make([1], 1, 1, .everything),
+            (make([4, 4, 4], 5, 6, .everything), .quick),
+            (make([5, 4, 4, 2, 1, 0, 0], 3, 17, .everything), .quick),
+            (make([6, 3, 3, 1], 16, 16, .classifier), .quick),
+            (make([3, 2, 0], 4, 5, .everything.union(.indexed).subtracting([.bIH, .h0])), .tiny),
+            (make([3, 2, 0], 4, 5, [.bIH, .dy, .dInput, .frozenBiases, .c0]), .tiny),
+            (make([2, 1], 3, 4, [.dcT, .h0]), .tiny),
+            (make([0, 0], 3, 4, .everything), .tiny),
+            (make([], 3, 4, .classifier), .tiny),
+            (make([1], 1, 1, .everything), .tiny),
+            // One unit more than a vector.
+            (make([3, 2, 1], 3, 17, .everything), .tiny),
+            (make([3, 3, 1], 17, 5, .classifier), .tiny),
+            // More sequences than a work-group takes.
+            (make([2, 2, 2, 2, 1, 1, 1, 1, 1, 0], 2, 4, .everything), .tiny),
         ]
     }
 

@@ -3,15 +3,16 @@ import CarouselCore
 extension Conformance {
     /// Lengths of flat operands: around a vector, a work-group and several blocks.
     static let flatSizes = [0, 1, 7, 64, 1000, 70_000]
+    static func flatLevel(_ count: Int) -> Level { count <= 1000 ? .tiny : .quick }
 
     static func vectorCases() -> [ConformanceCase] {
         var cases: [ConformanceCase] = []
         for count in flatSizes {
-            cases.append(ConformanceCase("vector", "fill \(count)", quick: true) { run in
+            cases.append(ConformanceCase("vector", "fill \(count)", level: flatLevel(count)) { run in
                 try run.backend.fill(run.output("y", [count], Tolerance.exact), with: -1.75)
             })
             for accumulate in [false, true] {
-                cases.append(ConformanceCase("vector", "multiply \(count)\(accumulate ? " accumulate" : "")", quick: true) { run in
+                cases.append(ConformanceCase("vector", "multiply \(count)\(accumulate ? " accumulate" : "")", level: flatLevel(count)) { run in
                     let c = try run.result("c", [count], accumulate: accumulate, Tolerance.elementwise)
                     try run.backend.multiply(run.input("a", [count]), run.input("b", [count]), into: c, accumulate: accumulate)
                 })
@@ -27,27 +28,27 @@ extension Conformance {
     private static func activationCases(_ activation: Activation, _ count: Int) -> [ConformanceCase] {
         let name = "\(activation.rawValue) \(count)"
         return [
-            ConformanceCase("vector", name, quick: true) { run in
+            ConformanceCase("vector", name, level: flatLevel(count)) { run in
                 // Beyond ±9 tanh is 1 in float32, beyond ±17 the sigmoid; ±90 is past the range of exp.
                 let x = run.draw(count, scale: 6)
                 let wide = x.enumerated().map { $0.offset % 16 == 5 ? $0.element * 15 : $0.element }
                 try run.backend.activate(activation, run.input("x", wide, [count]),
                                          into: run.output("y", [count], Tolerance.activation))
             },
-            ConformanceCase("vector", "\(name) small arguments", quick: true) { run in
+            ConformanceCase("vector", "\(name) small arguments", level: flatLevel(count)) { run in
                 let y = try run.output("y", [count], Tolerance.activation)
                 try run.backend.activate(activation, run.input("x", [count], scale: 1e-2), into: y)
             },
-            ConformanceCase("vector", "\(name) in place", quick: true) { run in
+            ConformanceCase("vector", "\(name) in place", level: flatLevel(count)) { run in
                 let x = try run.inPlace("x", run.draw(count, scale: 3), [count], Tolerance.activation)
                 try run.backend.activate(activation, x, into: x)
             },
-            ConformanceCase("vector", "\(name) backward", quick: true) { run in
+            ConformanceCase("vector", "\(name) backward", level: flatLevel(count)) { run in
                 let dx = try run.output("dx", [count], Tolerance.elementwise)
                 try run.backend.activateBackward(activation, y: run.input("y", results(run, activation, count), [count]),
                                                  dy: run.input("dy", [count]), into: dx)
             },
-            ConformanceCase("vector", "\(name) backward in place", quick: true) { run in
+            ConformanceCase("vector", "\(name) backward in place", level: flatLevel(count)) { run in
                 let dy = try run.inPlace("dy", run.draw(count), [count], Tolerance.elementwise)
                 try run.backend.activateBackward(activation, y: run.input("y", results(run, activation, count), [count]),
                                                  dy: dy, into: dy)
@@ -74,7 +75,8 @@ extension Conformance {
             for (scale, accumulate) in [(1.0, false), (-0.5, true), (0.3, false)] {
                 let name = "copy \(copy.rows) rows, \(copy.width) of \(copy.source) from \(copy.from) to \(copy.at) of "
                     + "\(copy.target), scale \(scale)" + (accumulate ? " accumulate" : "")
-                cases.append(ConformanceCase("vector", name, quick: true) { run in
+                let level = copy.rows * copy.width <= 10_000 ? Level.tiny : .quick
+                cases.append(ConformanceCase("vector", name, level: level) { run in
                     // Columns outside the copied range keep their numbers.
                     let target = try run.inPlace("target", run.draw(copy.rows * copy.target), [copy.rows, copy.target],
                                                  scale == 1 && !accumulate ? Tolerance.exact : Tolerance.elementwise,
@@ -93,7 +95,7 @@ extension Conformance {
             for rate in [0, 0.1, 0.5, 0.9] {
                 for shared in [false, true] {
                     let name = "dropout \(m)x\(f) rate \(rate)" + (shared ? " shared rows" : "")
-                    cases.append(ConformanceCase("vector", name, quick: true) { run in
+                    cases.append(ConformanceCase("vector", name, level: m * f <= 3000 ? .tiny : .quick) { run in
                         let rows = try shared ? run.integers("rows", run.drawIntegers(m, below: 5), [m]) : nil
                         let mask = DropoutMask(rate: rate, key: RandomGenerator.key(7, UInt64(m)), rows: rows)
                         // Away from 0, so that a zero of the result is a dropped element.
