@@ -83,3 +83,23 @@ import Testing
         #expect(try model(seed: 4).store.export() != model(seed: 5).store.export())
     }
 }
+
+@Suite struct SummaryTests {
+    /// Layers behind the pooling keep one row per sequence, those before it one per step.
+    @Test func activationsCountRowsOrSequences() throws {
+        let layers: [LayerConfiguration] = [
+            .embedding(.init(units: 3)), .recurrent(.rnn, RecurrentConfiguration(units: 4, output: .sequences)),
+            .dense(.init(units: 5, activation: .tanh)), .dropout(.init(rate: 0.5)), .pooling(.init(of: [.max])), .dropout(.init(rate: 0.5)),
+        ]
+        let model = try SequenceClassifier(ModelConfiguration(layers: layers), input: .tokens(vocabulary: 10), classes: 2, seed: 1,
+                                           on: ReferenceBackend())
+        let summary = model.summary(batch: 2, steps: 7, moments: 2)
+        let elements = summary.layers.map { $0.activationBytes / 8 }
+        #expect(elements[2] == 14 * (2 * 5 + 4), "dense on every step: y, dz, dx")
+        #expect(elements[3] == 14 * 2 * 5, "dropout on every step: y, dx")
+        #expect(elements[5] == 2 * 2 * 5, "dropout on a vector")
+        #expect(elements[6] == 2 * (1 + 5), "head: y, dx")
+        #expect(summary.layers.map(\.output) == ["[T, B, 3]", "[T, B, 4]", "[T, B, 5]", "[T, B, 5]", "[B, 5]", "[B, 5]", "[B, 1]"])
+        #expect(summary.parameters == 30 + (12 + 16 + 4) + (20 + 5) + 6)
+    }
+}

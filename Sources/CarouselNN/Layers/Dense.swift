@@ -7,14 +7,19 @@ final class Dense: Layer {
     let parameters: [Int]
     private let inputWidth: Int
     private let activation: Activation
+    private let isOnSequence: Bool
     private let store: ParameterStore
     private let backend: any Backend
     private let workspace: Workspace
     private var x: Tensor?
     private var y: Tensor?
 
-    /// - Parameter prefix: `dense.{k}` or `head`.
-    init(_ configuration: DenseConfiguration, inputWidth: Int, prefix: String, initializer: InitializerFamily, store: ParameterStore) {
+    /// - Parameters:
+    ///   - prefix: `dense.{k}` or `head`.
+    ///   - isOnSequence: whether it works on every step, or on one vector per sequence.
+    init(_ configuration: DenseConfiguration, inputWidth: Int, prefix: String, isOnSequence: Bool, initializer: InitializerFamily,
+         store: ParameterStore) {
+        self.isOnSequence = isOnSequence
         name = prefix
         outputWidth = configuration.units
         activation = configuration.activation
@@ -68,5 +73,7 @@ final class Dense: Layer {
         return LayerGradient(values: dx)
     }
 
-    func activationCount(rows: Int, batch: Int) -> Int { batch * (2 * outputWidth + inputWidth) }
+    func activationCount(rows: Int, batch: Int) -> Int {
+        (isOnSequence ? rows : batch) * (outputWidth * (activation == .linear ? 1 : 2) + inputWidth)
+    }
 }

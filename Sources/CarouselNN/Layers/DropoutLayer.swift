@@ -7,12 +7,15 @@ final class DropoutLayer: Layer {
     let parameters: [Int] = []
     private let rate: Double
     private let perSequence: Bool
+    private let isOnSequence: Bool
     private let number: Int
     private let backend: any Backend
     private let workspace: Workspace
     private var layout: PackedLayout?
 
-    init(_ configuration: DropoutConfiguration, inputWidth: Int, number: Int, backend: any Backend) {
+    /// - Parameter isOnSequence: whether it works on every step, or on one vector per sequence.
+    init(_ configuration: DropoutConfiguration, inputWidth: Int, isOnSequence: Bool, number: Int, backend: any Backend) {
+        self.isOnSequence = isOnSequence
         name = "dropout"
         outputWidth = inputWidth
         rate = configuration.rate
@@ -68,5 +71,5 @@ final class DropoutLayer: Layer {
         return result
     }
 
-    func activationCount(rows: Int, batch: Int) -> Int { 2 * rows * outputWidth }
+    func activationCount(rows: Int, batch: Int) -> Int { 2 * (isOnSequence ? rows : batch) * outputWidth }
 }

@@ -44,7 +44,7 @@ public final class SequenceClassifier {
         }
         let store = ParameterStore(backend: backend)
         var layers: [any Layer] = []
-        var recurrent = 0, dense = 0, backwards = false
+        var recurrent = 0, dense = 0, backwards = false, isSequence = true
         let all = configuration.layers
         for (number, layer) in all.enumerated() {
             switch layer {
@@ -59,17 +59,20 @@ public final class SequenceClassifier {
                 layers.append(Recurrent(kind, c, inputWidth: width, index: recurrent, initializer: configuration.initializer,
                                         wantsInputGradient: !layers.isEmpty, store: store))
                 recurrent += 1
+                isSequence = c.output == .sequences
             case .pooling(let c):
+                isSequence = false
                 layers.append(PoolingLayer(c, inputWidth: width, backend: backend))
             case .dropout(let c):
-                layers.append(DropoutLayer(c, inputWidth: width, number: number, backend: backend))
+                layers.append(DropoutLayer(c, inputWidth: width, isOnSequence: isSequence, number: number, backend: backend))
             case .dense(let c):
-                layers.append(Dense(c, inputWidth: width, prefix: "dense.\(dense)", initializer: configuration.initializer, store: store))
+                layers.append(Dense(c, inputWidth: width, prefix: "dense.\(dense)", isOnSequence: isSequence,
+                                    initializer: configuration.initializer, store: store))
                 dense += 1
             }
             width = layers[layers.count - 1].outputWidth
         }
-        layers.append(Dense(DenseConfiguration(units: sigmoid ? 1 : classes), inputWidth: width, prefix: "head",
+        layers.append(Dense(DenseConfiguration(units: sigmoid ? 1 : classes), inputWidth: width, prefix: "head", isOnSequence: false,
                             initializer: configuration.initializer, store: store))
         try store.allocate(seed: seed)
         self.configuration = configuration
