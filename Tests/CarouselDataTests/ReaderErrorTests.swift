@@ -164,4 +164,17 @@ import Testing
             }
         }
     }
+
+    /// A file that memory cannot hold is refused by its size, and one without a size while it is read.
+    @Test func filesLargerThanMemory() throws {
+        for (path, expected) in [("/dev/null", 1 << 40), ("/dev/zero", 0)] {
+            let descriptor = open(path, O_RDONLY)
+            defer { close(descriptor) }
+            let error = #expect(throws: CarouselError.self) {
+                try InputFile.readAll(descriptor, path: "large.tsv", expected: expected, limit: 1 << 20)
+            }
+            #expect(error?.status == .outOfMemory)
+            #expect(error?.location == "large.tsv")
+        }
+    }
 }

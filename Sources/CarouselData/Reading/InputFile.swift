@@ -48,8 +48,20 @@ struct InputFile: Sendable {
                              hint: code == ENOENT ? "check the path; relative paths start at the current folder" : "check the permissions")
     }
 
-    static func readAll(_ descriptor: Int32, path: String, expected: Int) throws -> [UInt8] {
+    /// Bytes of this machine's memory.
+    static var memory: Int { sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) }
+
+    /// Everything up to the end of an open file.
+    /// - Parameter limit: bytes beyond which the file is refused; the default leaves room for what is made of it.
+    /// - Throws: `outOfMemory` (75) above the limit, `inputOutput` (74).
+    static func readAll(_ descriptor: Int32, path: String, expected: Int, limit: Int = memory / 4) throws -> [UInt8] {
         var bytes = [UInt8]()
+        func check(_ size: Int) throws {
+            guard size > limit else { return }
+            throw CarouselError(.outOfMemory, "is larger than \(limit >> 20) MiB, a quarter of this machine's memory", at: path,
+                                hint: "train on a part of the rows, or on a larger machine")
+        }
+        try check(expected)
         var capacity = max(expected + 1, 1 << 16)
         while true {
             var result = 0
@@ -63,6 +75,7 @@ struct InputFile: Sendable {
             }
             if result == 0 { return bytes }
             if bytes.isEmpty { bytes = more } else { bytes += more }
+            try check(bytes.count)
             capacity = max(1 << 16, expected - bytes.count + 1)
         }
     }
