@@ -105,6 +105,7 @@ public final class Trainer {
         var best = try BestModel(monitor: settings.monitor, store: model.store)
         var records: [EpochRecord] = []
         var reason: String?
+        var interrupted = false
 
         epochs: for epoch in 0..<settings.epochs {
             progress.begin(epoch: epoch)
@@ -112,6 +113,7 @@ public final class Trainer {
             let batches = BatchPrefetcher(training, batches: plan, weights: rowWeights)
             while let batch = batches.next() {
                 if shouldStop() {
+                    interrupted = true
                     reason = "interrupted in epoch \(epoch + 1)"
                     try savingGoodWeights(of: losses, asModel: best.epoch == nil) { try losses.settle(epoch: epoch) }
                     break epochs
@@ -134,6 +136,7 @@ public final class Trainer {
             let seconds = progress.epochSeconds
             let evaluated = try evaluate(validation, shouldStop: shouldStop)
             if validation != nil && evaluated == nil {
+                interrupted = true
                 reason = "interrupted while validating epoch \(epoch + 1)"
                 break
             }
@@ -153,7 +156,6 @@ public final class Trainer {
         }
         if let reason { observe(.stopped(reason: reason)) }
         try saveLast(orElse: best.epoch == nil)
-        let interrupted = reason?.hasPrefix("interrupted") ?? false
         var result = TrainingResult(bestEpoch: best.epoch ?? 0, epochs: records, validation: best.report, test: nil,
                                     parameters: model.store.parameterCount, seconds: 0, interrupted: interrupted)
         try best.restore()
