@@ -1,5 +1,6 @@
 // Clipping and parameter updates over flat buffers: one work-item per element. Factors that depend on the
-// step are computed on the host in double precision.
+// step are computed on the host in double precision. `fault` is a number that is 0 as long as all losses and norms
+// were finite (null = not watched); afterwards updates leave everything as it is.
 #ifndef KERAS
 #define KERAS 0     // follow Keras where it differs from PyTorch
 #endif
@@ -32,12 +33,13 @@ __kernel void optimizer_clip_value(OUTPUT(float, x), const ulong count, const fl
 
 __kernel void optimizer_sgd(OUTPUT(float, weights), INPUT(float, gradients), OUTPUT(float, velocity),
                             const ulong count, const float rate, const float momentum, const int nesterov,
-                            const float decay, const int first) {
+                            const float decay, const int first, INPUT(float, fault)) {
     BIND(weights);
     BIND(gradients);
     BIND(velocity);
+    BIND(fault);
     const size_t i = get_global_id(0);
-    if (i >= count) return;
+    if (i >= count || (fault && !(fault[0] == 0.0f))) return;
     const float w = weights[i];
     const float g = fma(decay, w, gradients[i]);
     if (!velocity) {
@@ -59,13 +61,14 @@ __kernel void optimizer_sgd(OUTPUT(float, weights), INPUT(float, gradients), OUT
 __kernel void optimizer_adam(OUTPUT(float, weights), INPUT(float, gradients), OUTPUT(float, m), OUTPUT(float, v),
                              const ulong count, const float rate, const float beta1, const float beta2,
                              const float one_minus_beta1, const float one_minus_beta2, const float epsilon,
-                             const float shrink, const float root) {
+                             const float shrink, const float root, INPUT(float, fault)) {
     BIND(weights);
     BIND(gradients);
     BIND(m);
     BIND(v);
+    BIND(fault);
     const size_t i = get_global_id(0);
-    if (i >= count) return;
+    if (i >= count || (fault && !(fault[0] == 0.0f))) return;
     const float g = gradients[i];
     const float mean = fma(one_minus_beta1, g, beta1 * m[i]);
     const float square = fma(one_minus_beta2 * g, g, beta2 * v[i]);
@@ -76,13 +79,15 @@ __kernel void optimizer_adam(OUTPUT(float, weights), INPUT(float, gradients), OU
 
 __kernel void optimizer_rmsprop(OUTPUT(float, weights), INPUT(float, gradients), OUTPUT(float, v),
                                 OUTPUT(float, moment), const ulong count, const float rate, const float rho,
-                                const float one_minus_rho, const float momentum, const float epsilon) {
+                                const float one_minus_rho, const float momentum, const float epsilon,
+                                INPUT(float, fault)) {
     BIND(weights);
     BIND(gradients);
     BIND(v);
     BIND(moment);
+    BIND(fault);
     const size_t i = get_global_id(0);
-    if (i >= count) return;
+    if (i >= count || (fault && !(fault[0] == 0.0f))) return;
     const float g = gradients[i];
     const float square = fma(one_minus_rho * g, g, rho * v[i]);
     v[i] = square;

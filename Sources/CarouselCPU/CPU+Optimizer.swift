@@ -45,6 +45,7 @@ extension CPUBackend {
             weights.count == gradients.count && (velocity == nil || velocity!.count == weights.count)
                 && (step.momentum == 0 || velocity != nil),
             "SGD", ["weights": weights, "gradients": gradients, "velocity": velocity])
+        guard try isSound(step.fault) else { return }
         var values = cvSGD(rate: Float(step.learningRate), momentum: Float(step.momentum),
                            weightDecay: Float(step.weightDecay), nesterov: step.nesterov, keras: step.variant == .keras,
                            first: step.step == 1)
@@ -56,6 +57,7 @@ extension CPUBackend {
     public func adam(_ step: AdamStep, weights: Tensor, gradients: Tensor, m: Tensor, v: Tensor) throws {
         try Requirements.check(weights.count == gradients.count && weights.count == m.count && weights.count == v.count,
                                "Adam", ["weights": weights, "gradients": gradients, "m": m, "v": v])
+        guard try isSound(step.fault) else { return }
         let correction1 = 1 - pow(step.beta1, Double(step.step))
         let correction2 = (1 - pow(step.beta2, Double(step.step))).squareRoot()
         let rate: Double, rootScale: Double
@@ -75,11 +77,14 @@ extension CPUBackend {
             weights.count == gradients.count && weights.count == v.count
                 && (momentum == nil || momentum!.count == weights.count) && (step.momentum == 0 || momentum != nil),
             "RMSprop", ["weights": weights, "gradients": gradients, "v": v, "momentum": momentum])
+        guard try isSound(step.fault) else { return }
         var values = cvRMSprop(rate: Float(step.learningRate), rho: Float(step.rho), oneMinusRho: Float(1 - step.rho),
                                momentum: Float(step.momentum), epsilon: Float(step.epsilon), keras: step.variant == .keras)
         try cvRMSpropStep(context, &values, weights.count, floats(weights), floats(gradients), floats(v),
                           step.momentum == 0 ? nil : floats(momentum))
     }
+
+    private func isSound(_ fault: Tensor?) throws -> Bool { try fault.map { try floats($0).pointee == 0 } ?? true }
 
     /// One pass over the arrays.
     public func average(_ weights: Tensor, into average: Tensor, decay: Double) throws {

@@ -48,7 +48,7 @@ extension OpenCLBackend {
         try launch(.sgd, defines(step.variant), count: weights.count,
                    [.tensor(weights), .tensor(gradients), .optional(used), .count(weights.count),
                     .float(step.learningRate), .float(step.momentum), .flag(step.nesterov), .float(step.weightDecay),
-                    .flag(step.step == 1)])
+                    .flag(step.step == 1), .optional(step.fault)])
     }
 
     public func adam(_ step: AdamStep, weights: Tensor, gradients: Tensor, m: Tensor, v: Tensor) throws {
@@ -61,7 +61,7 @@ extension OpenCLBackend {
                    [.tensor(weights), .tensor(gradients), .tensor(m), .tensor(v), .count(weights.count),
                     .float(isKeras ? corrected * root : corrected), .float(step.beta1), .float(step.beta2),
                     .float(1 - step.beta1), .float(1 - step.beta2), .float(step.epsilon),
-                    .float(1 - step.learningRate * step.weightDecay), .float(isKeras ? 1 : root)])
+                    .float(1 - step.learningRate * step.weightDecay), .float(isKeras ? 1 : root), .optional(step.fault)])
     }
 
     public func rmsprop(_ step: RMSpropStep, weights: Tensor, gradients: Tensor, v: Tensor, momentum: Tensor?) throws {
@@ -72,7 +72,7 @@ extension OpenCLBackend {
         try launch(.rmsprop, defines(step.variant), count: weights.count,
                    [.tensor(weights), .tensor(gradients), .tensor(v), .optional(step.momentum == 0 ? nil : momentum),
                     .count(weights.count), .float(step.learningRate), .float(step.rho), .float(1 - step.rho),
-                    .float(step.momentum), .float(step.epsilon)])
+                    .float(step.momentum), .float(step.epsilon), .optional(step.fault)])
     }
 
     public func average(_ weights: Tensor, into average: Tensor, decay: Double) throws {

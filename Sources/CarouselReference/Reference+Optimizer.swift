@@ -32,6 +32,7 @@ extension ReferenceBackend {
     public func sgd(_ step: SGDStep, weights: Tensor, gradients: Tensor, velocity: Tensor?) throws {
         let fits = weights.count == gradients.count && (step.momentum == 0 || velocity?.count == weights.count)
         try Requirements.check(fits, "sgd", ["weights": weights, "gradients": gradients, "velocity": velocity])
+        guard try isSound(step.fault) else { return }
         let w = try doubles(weights), gradient = try doubles(gradients), velocities = try doubles(velocity)
         let lr = step.learningRate, mu = step.momentum
         for i in 0..<weights.count {
@@ -54,6 +55,7 @@ extension ReferenceBackend {
     public func adam(_ step: AdamStep, weights: Tensor, gradients: Tensor, m: Tensor, v: Tensor) throws {
         let fits = weights.count == gradients.count && weights.count == m.count && weights.count == v.count
         try Requirements.check(fits, "adam", ["weights": weights, "gradients": gradients, "m": m, "v": v])
+        guard try isSound(step.fault) else { return }
         let w = try doubles(weights), g = try doubles(gradients), first = try doubles(m), second = try doubles(v)
         let lr = step.learningRate
         let correction1 = 1 - pow(step.beta1, Double(step.step))
@@ -74,6 +76,7 @@ extension ReferenceBackend {
         let fits = weights.count == gradients.count && weights.count == v.count
             && (step.momentum == 0 || momentum?.count == weights.count)
         try Requirements.check(fits, "rmsprop", ["weights": weights, "gradients": gradients, "v": v, "momentum": momentum])
+        guard try isSound(step.fault) else { return }
         let w = try doubles(weights), g = try doubles(gradients), second = try doubles(v), buffer = try doubles(momentum)
         let lr = step.learningRate, mu = step.momentum
         for i in 0..<weights.count {
@@ -96,6 +99,8 @@ extension ReferenceBackend {
             }
         }
     }
+
+    private func isSound(_ fault: Tensor?) throws -> Bool { try fault.map { try doubles($0)[0] == 0 } ?? true }
 
     public func average(_ weights: Tensor, into average: Tensor, decay: Double) throws {
         try Requirements.check(weights.count == average.count, "average", ["weights": weights, "average": average])

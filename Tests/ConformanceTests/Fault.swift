@@ -15,6 +15,7 @@ enum Fault: String, CaseIterable, Sendable {
     case lossIgnoresSmoothing, lossIgnoresWeights, lossScaled, lossGradientNotScaled
     // optimizer
     case normIgnoresAccumulate, clipOfOtherVariant, clipAlways, sgdOfOtherVariant, sgdWithoutNesterov, sgdIgnoresDecay
+    case sgdIgnoresFault, adamIgnoresFault, rmspropIgnoresFault
     case adamOfOtherVariant, adamStepOffByOne, adamIgnoresDecay, rmspropOfOtherVariant, averageSwapped
     // recurrent, forward
     case gatesSwapped, recurrentActivationTakenAsSigmoid, initialStateIgnored, initialCellIgnored
@@ -40,6 +41,7 @@ enum Fault: String, CaseIterable, Sendable {
         case .meanOverAllSteps, .argmaxOfEmptySequence, .poolBackwardOverwrites: ["pooling"]
         case .lossIgnoresSmoothing, .lossIgnoresWeights, .lossScaled, .lossGradientNotScaled: ["loss"]
         case .normIgnoresAccumulate, .clipOfOtherVariant, .clipAlways, .sgdOfOtherVariant, .sgdWithoutNesterov,
+             .sgdIgnoresFault, .adamIgnoresFault, .rmspropIgnoresFault,
              .sgdIgnoresDecay, .adamOfOtherVariant, .adamStepOffByOne, .adamIgnoresDecay, .rmspropOfOtherVariant,
              .averageSwapped:
             ["optimizer"]

@@ -170,6 +170,7 @@ extension FaultyBackend {
         var step = step
         if fault == .sgdOfOtherVariant { step.variant = other(step.variant) }
         if fault == .sgdWithoutNesterov { step.nesterov = false }
+        if fault == .sgdIgnoresFault { step.fault = nil }
         if fault == .sgdIgnoresDecay { step.weightDecay = 0 }
         try inner.sgd(step, weights: weights, gradients: gradients, velocity: velocity)
     }
@@ -178,12 +179,14 @@ extension FaultyBackend {
         var step = step
         if fault == .adamOfOtherVariant { step.variant = other(step.variant) }
         if fault == .adamStepOffByOne { step.step += 1 }
+        if fault == .adamIgnoresFault { step.fault = nil }
         if fault == .adamIgnoresDecay { step.weightDecay = 0 }
         try inner.adam(step, weights: weights, gradients: gradients, m: m, v: v)
     }
 
     func rmsprop(_ step: RMSpropStep, weights: Tensor, gradients: Tensor, v: Tensor, momentum: Tensor?) throws {
         var step = step
+        if fault == .rmspropIgnoresFault { step.fault = nil }
         if fault == .rmspropOfOtherVariant { step.variant = other(step.variant) }
         try inner.rmsprop(step, weights: weights, gradients: gradients, v: v, momentum: momentum)
     }

@@ -14,15 +14,18 @@ public struct SGDStep {
     public var variant: OptimizerVariant
     /// 1, 2, …
     public var step: Int
+    /// [1] in: the update is left out, weights and moments untouched, unless it holds 0; nil = always updated.
+    public var fault: Tensor?
 
     public init(learningRate: Double, momentum: Double = 0, nesterov: Bool = false, weightDecay: Double = 0,
-                variant: OptimizerVariant, step: Int) {
+                variant: OptimizerVariant, step: Int, fault: Tensor? = nil) {
         self.learningRate = learningRate
         self.momentum = momentum
         self.nesterov = nesterov
         self.weightDecay = weightDecay
         self.variant = variant
         self.step = step
+        self.fault = fault
     }
 }
 
@@ -41,9 +44,11 @@ public struct AdamStep {
     public var variant: OptimizerVariant
     /// t = 1, 2, …
     public var step: Int
+    /// [1] in: the update is left out, weights and moments untouched, unless it holds 0; nil = always updated.
+    public var fault: Tensor?
 
     public init(learningRate: Double, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double,
-                weightDecay: Double = 0, variant: OptimizerVariant, step: Int) {
+                weightDecay: Double = 0, variant: OptimizerVariant, step: Int, fault: Tensor? = nil) {
         self.learningRate = learningRate
         self.beta1 = beta1
         self.beta2 = beta2
@@ -51,6 +56,7 @@ public struct AdamStep {
         self.weightDecay = weightDecay
         self.variant = variant
         self.step = step
+        self.fault = fault
     }
 }
 
@@ -64,13 +70,16 @@ public struct RMSpropStep {
     public var momentum: Double
     public var epsilon: Double
     public var variant: OptimizerVariant
+    /// [1] in: the update is left out, weights and moments untouched, unless it holds 0; nil = always updated.
+    public var fault: Tensor?
 
-    public init(learningRate: Double, rho: Double, momentum: Double = 0, epsilon: Double, variant: OptimizerVariant) {
+    public init(learningRate: Double, rho: Double, momentum: Double = 0, epsilon: Double, variant: OptimizerVariant, fault: Tensor? = nil) {
         self.learningRate = learningRate
         self.rho = rho
         self.momentum = momentum
         self.epsilon = epsilon
         self.variant = variant
+        self.fault = fault
     }
 }
 

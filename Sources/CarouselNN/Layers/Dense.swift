@@ -13,6 +13,8 @@ final class Dense: Layer {
     private let workspace: Workspace
     private var x: Tensor?
     private var y: Tensor?
+    /// Of a sequence; nil on vectors.
+    private var layout: SequenceLayout?
 
     /// - Parameters:
     ///   - prefix: `dense.{k}` or `head`.
@@ -37,11 +39,13 @@ final class Dense: Layer {
     }
 
     func forward(_ value: LayerValue, _ context: PassContext) throws -> LayerValue {
+        layout = nil
         switch value {
         case .vector(let x):
             return .vector(try apply(x))
         case .sequence(let sequence):
             guard case .dense(let x) = sequence.input else { throw unexpected(value) }
+            layout = sequence.layout.layout
             return .sequence(SequenceValue(.dense(try apply(x)), layout: sequence.layout))
         case .tokens:
             throw unexpected(value)
@@ -71,6 +75,10 @@ final class Dense: Layer {
         let dx = try workspace.tensor("dx", x.shape)
         try backend.multiply(MatrixProduct(dy, store.weight(parameters[0]), into: dx))
         return LayerGradient(values: dx)
+    }
+
+    var kept: [KeptTensor] {
+        y.map { [KeptTensor("output", $0, layout.map { .packed($0, reversed: false) } ?? .sequences)] } ?? []
     }
 
     func activationCount(rows: Int, batch: Int) -> Int {

@@ -15,6 +15,7 @@ final class Embedding: Layer {
     private let backend: any Backend
     private let workspace: Workspace
     private var index: RowIndex?
+    private var rows: Tensor?
     private var mask: DropoutMask?
 
     init(_ configuration: EmbeddingConfiguration, vocabulary: Int, initializer: InitializerFamily, handsOnIndex: Bool,
@@ -35,6 +36,7 @@ final class Embedding: Layer {
         guard case .tokens(let index, let reversed, let layout) = value else { throw unexpected(value) }
         self.index = index
         let rows = try workspace.tensor("rows", [index.distinctCount, outputWidth])
+        self.rows = rows
         try backend.gather(store.weight(parameters[0]), rows: index.distinct, into: rows)
         mask = nil
         if context.mode == .training && dropout > 0 {
@@ -60,6 +62,10 @@ final class Embedding: Layer {
         if let mask { try backend.dropout(dRows, into: dRows, mask: mask) }
         try backend.scatterAdd(dRows, rows: index.distinct, into: store.gradient(parameters[0]))
         return nil
+    }
+
+    var kept: [KeptTensor] {
+        rows.map { [KeptTensor("vectors", $0, .tokens)] } ?? []
     }
 
     func activationCount(rows: Int, batch: Int) -> Int { handsOnIndex ? rows * outputWidth : 2 * rows * outputWidth }

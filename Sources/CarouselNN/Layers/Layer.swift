@@ -72,10 +72,13 @@ public protocol Layer: AnyObject {
     func activationCount(rows: Int, batch: Int) -> Int
     /// How the backend runs it, where there is a choice.
     func plan(batch: Int) -> String?
+    /// What it computed in its last forward pass in training, before any backward pass.
+    var kept: [KeptTensor] { get }
 }
 
 extension Layer {
     public func plan(batch: Int) -> String? { nil }
+    public var kept: [KeptTensor] { [] }
 
     /// The error of a value that the validated order of layers rules out.
     func unexpected(_ value: LayerValue) -> CarouselError {

@@ -79,6 +79,8 @@ final class Recurrent: Layer {
         return total.map { LayerGradient(values: $0) }
     }
 
+    var kept: [KeptTensor] { directions.flatMap(\.kept) }
+
     /// [N, F + I] from the merged states and the input of every step.
     private func appendInput(_ input: RecurrentInput, to values: Tensor) throws -> Tensor {
         let rows = values.shape[0]

@@ -90,6 +90,23 @@ final class RecurrentDirection {
         self.pass = pass
     }
 
+    /// Of the last forward pass in training.
+    var kept: [KeptTensor] {
+        guard let pass else { return [] }
+        let rows = KeptTensor.Rows.packed(pass.layout.layout, reversed: reversed)
+        let names = switch cell.kind {
+        case .rnn: [String]()
+        case .lstm: ["i", "f", "g", "o"]
+        case .gru: ["r", "z", "n"]
+        }
+        var tensors: [KeptTensor] = []
+        if let activations = pass.activations {
+            tensors.append(KeptTensor("gates", activations.gates, rows, blocks: names))
+            if let c = activations.c { tensors.append(KeptTensor("cell state", c, rows)) }
+        }
+        return tensors + [KeptTensor("state", pass.y, rows)]
+    }
+
     /// [B, R] of the last forward pass.
     var finalState: Tensor { pass!.hT }
 

@@ -96,9 +96,11 @@ public final class ParameterStore {
     }
 
     /// Replaces all weights by named tensors.
-    /// - Parameter source: what messages call the origin of the tensors.
+    /// - Parameters:
+    ///   - source: what messages call the origin of the tensors.
+    ///   - target: another flat buffer of this layout to fill instead.
     /// - Throws: `badData` naming a tensor that is missing, left over or of another shape.
-    public func load(_ tensors: [HostTensor], from source: String) throws {
+    public func load(_ tensors: [HostTensor], from source: String, into target: Tensor? = nil) throws {
         var named: [String: HostTensor] = [:]
         for tensor in tensors { named[tensor.name] = tensor }
         var flat = [Double](repeating: 0, count: flatCount)
@@ -118,7 +120,7 @@ public final class ParameterStore {
             throw CarouselError(.badData, "tensor '\(extra)' \(named[extra]!.shape) belongs to no layer of this model", at: source,
                                 hint: "the file belongs to another model")
         }
-        try backend.write(flat, to: weights)
+        try backend.write(flat, to: target ?? weights)
     }
 
     private static func values(of tensor: HostTensor, shape: Shape, source: String) throws -> [Double] {

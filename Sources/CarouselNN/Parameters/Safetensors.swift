@@ -123,20 +123,8 @@ public struct Safetensors: Sendable, Equatable {
             }
         }
         let sorted = tensors.sorted { (kind($1).width, $0.name) < (kind($0).width, $1.name) }
-        var header: [String: Any] = [:]
-        if !metadata.isEmpty { header["__metadata__"] = metadata }
-        var position = 0
-        for tensor in sorted {
-            let (type, width) = kind(tensor)
-            let end = position + tensor.shape.count * width
-            header[tensor.name] = ["dtype": type, "shape": tensor.shape.extents, "data_offsets": [position, end]] as [String: Any]
-            position = end
-        }
-        var json = try JSONSerialization.data(withJSONObject: header, options: [.sortedKeys, .withoutEscapingSlashes])
-        while json.count % 8 != 0 { json.append(UInt8(ascii: " ")) }
-        var data = Data(capacity: 8 + json.count + position)
-        withUnsafeBytes(of: UInt64(json.count).littleEndian) { data.append(contentsOf: $0) }
-        data.append(json)
+        var data = try Self.header(sorted.map { ($0.name, $0.shape, kind($0).type, kind($0).width) }, metadata: metadata)
+        data.reserveCapacity(data.count + sorted.reduce(0) { $0 + $1.shape.count * kind($1).width })
         for tensor in sorted {
             switch tensor.values {
             case .float32(let v): v.withUnsafeBytes { data.append(contentsOf: $0) }
@@ -145,6 +133,29 @@ public struct Safetensors: Sendable, Equatable {
             case .int64(let v): v.withUnsafeBytes { data.append(contentsOf: $0) }
             }
         }
+        return data
+    }
+
+    /// The beginning of a file of float32 tensors, up to the first byte of the first; the tensors follow it in this
+    /// order without gaps. For files that are written tensor by tensor.
+    public static func header(float32 tensors: [(name: String, shape: Shape)], metadata: [String: String]) throws -> Data {
+        try header(tensors.map { ($0.name, $0.shape, "F32", 4) }, metadata: metadata)
+    }
+
+    private static func header(_ tensors: [(name: String, shape: Shape, type: String, width: Int)], metadata: [String: String]) throws -> Data {
+        var header: [String: Any] = [:]
+        if !metadata.isEmpty { header["__metadata__"] = metadata }
+        var position = 0
+        for tensor in tensors {
+            let end = position + tensor.shape.count * tensor.width
+            header[tensor.name] = ["dtype": tensor.type, "shape": tensor.shape.extents, "data_offsets": [position, end]] as [String: Any]
+            position = end
+        }
+        var json = try JSONSerialization.data(withJSONObject: header, options: [.sortedKeys, .withoutEscapingSlashes])
+        while json.count % 8 != 0 { json.append(UInt8(ascii: " ")) }
+        var data = Data(capacity: 8 + json.count)
+        withUnsafeBytes(of: UInt64(json.count).littleEndian) { data.append(contentsOf: $0) }
+        data.append(json)
         return data
     }
 }

@@ -30,6 +30,20 @@ extension Conformance {
                                                    variant: variant)
                     }
                 }
+                // A loss or norm that was not finite leaves weights and moments as they are.
+                for fault in [0.0, 1, .infinity] {
+                    add("updates \(count) \(variant.rawValue) after fault \(fault)", level: flatLevel(count)) { run in
+                        let watched = try run.input("fault", [fault], [1]), gradients = try run.input("gradients", [count])
+                        let tolerance = fault == 0 ? Tolerance.optimizer : Tolerance.exact
+                        func state(_ name: String) throws -> Tensor { try run.inPlace(name, run.draw(count, scale: 0.1, center: 0.2), [count], tolerance) }
+                        try run.backend.sgd(SGDStep(learningRate: 0.05, momentum: 0.9, variant: variant, step: 3, fault: watched),
+                                            weights: state("w sgd"), gradients: gradients, velocity: state("velocity"))
+                        try run.backend.adam(AdamStep(learningRate: 0.01, epsilon: 1e-7, variant: variant, step: 3, fault: watched),
+                                             weights: state("w adam"), gradients: gradients, m: state("m"), v: state("v"))
+                        try run.backend.rmsprop(RMSpropStep(learningRate: 0.01, rho: 0.9, epsilon: 1e-2, variant: variant, fault: watched),
+                                                weights: state("w rmsprop"), gradients: gradients, v: state("v rmsprop"), momentum: nil)
+                    }
+                }
                 cases += sgdCases(count, variant) + adamCases(count, variant) + rmspropCases(count, variant)
             }
         }

@@ -5,21 +5,26 @@ import CarouselNN
 struct BestModel {
     private let monitor: Monitor
     private let store: ParameterStore
-    private let kept: Tensor
-    /// The monitored number, larger is better, and among equals the negative loss.
-    private var score = (-Double.infinity, -Double.infinity)
-    /// 1, 2, …; nil before the first epoch.
-    private(set) var epoch: Int?
-    private(set) var report: ClassificationReport?
+    /// Flat as the weights; undefined before the first epoch.
+    let kept: Tensor
+    /// nil before the first epoch.
+    private(set) var best: BestEpoch?
 
-    init(monitor: Monitor, store: ParameterStore) throws {
+    /// 1, 2, …; nil before the first epoch.
+    var epoch: Int? { best?.epoch }
+    var report: ClassificationReport? { best?.report }
+
+    /// - Parameter best: of a training that is continued; the caller fills `kept`.
+    init(monitor: Monitor, store: ParameterStore, best: BestEpoch? = nil) throws {
         self.monitor = monitor
         self.store = store
+        self.best = best
         kept = try store.makeCompanion()
     }
 
     /// Keeps `weights` if the epoch is better than all before; without a validation part the latest is the best.
     mutating func offer(_ report: ClassificationReport?, epoch: Int, weights: Tensor) throws -> Bool {
+        var offered = (-Double.infinity, -Double.infinity)
         if let report {
             let value = switch monitor {
             case .loss: -report.loss
@@ -27,19 +32,17 @@ struct BestModel {
             case .macroF1: report.macroF1
             }
             // A small validation part gives the same accuracy often; then the loss tells which epoch is better.
-            let offered = (value.isNaN ? -.infinity : value, report.loss.isNaN ? -.infinity : -report.loss)
+            offered = (value.isNaN ? -.infinity : value, report.loss.isNaN ? -.infinity : -report.loss)
             // The first epoch always counts; one whose loss is not a number gives way to any other.
-            guard self.epoch == nil || offered > score else { return false }
-            score = offered
+            if let best, offered <= (best.score, best.negativeLoss) { return false }
         }
-        self.epoch = epoch
-        self.report = report
+        best = BestEpoch(epoch: epoch, report: report, score: offered.0, negativeLoss: offered.1)
         try Trainer.copy(weights, to: kept, on: store.backend)
         return true
     }
 
     /// Makes the best weights the store's.
     func restore() throws {
-        if epoch != nil { try Trainer.copy(kept, to: store.weights, on: store.backend) }
+        if best != nil { try Trainer.copy(kept, to: store.weights, on: store.backend) }
     }
 }

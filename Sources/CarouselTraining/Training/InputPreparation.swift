@@ -44,19 +44,29 @@ public enum InputPreparation: Sendable {
         var series: SeriesPreparation?
     }
 
-    /// Writes `preparation.json` and, for text, the vocabulary.
-    func save(to folder: RunFolder) throws {
-        var saved = Saved()
-        switch self {
-        case .text(let preparation):
-            saved.text = preparation.configuration
-            try folder.write(preparation.vocabulary.text, to: .vocabulary)
-        case .series(let preparation):
-            saved.series = preparation
+    /// The text of `preparation.json`.
+    private func text() throws -> String {
+        let saved = switch self {
+        case .text(let preparation): Saved(text: preparation.configuration)
+        case .series(let preparation): Saved(series: preparation)
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try folder.write(String(decoding: try encoder.encode(saved), as: UTF8.self) + "\n", to: .preparation)
+        return String(decoding: try encoder.encode(saved), as: UTF8.self) + "\n"
+    }
+
+    /// Writes `preparation.json` and, for text, the vocabulary.
+    func save(to folder: RunFolder) throws {
+        if case .text(let preparation) = self { try folder.write(preparation.vocabulary.text, to: .vocabulary) }
+        try folder.write(try text(), to: .preparation)
+    }
+
+    /// SHA-256 of all that decides how input becomes sequences.
+    func hash() throws -> String {
+        var hash = SHA256()
+        hash.update(try text())
+        if case .text(let preparation) = self { hash.update(preparation.vocabulary.text) }
+        return hash.hexadecimal()
     }
 
     /// - Throws: `badData` when the file is damaged, `missingInput` when it is not there.

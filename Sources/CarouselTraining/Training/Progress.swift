@@ -9,10 +9,15 @@ struct Progress {
     private var epoch = 0
     private var steps = 0
     private var tokens = 0
-    private var epochTokens = 0
+    private(set) var epochTokens = 0
     private var stepsDone = 0
+    private let stepsBefore: Int
+    /// Time of the epoch in an earlier process.
+    private var epochSecondsBefore = 0.0
 
-    init(stepsPerEpoch: Int, epochs: Int) {
+    /// - Parameter stepsBefore: steps of the run that an earlier process did.
+    init(stepsPerEpoch: Int, epochs: Int, stepsBefore: Int = 0) {
+        self.stepsBefore = stepsBefore
         self.stepsPerEpoch = stepsPerEpoch
         self.epochs = epochs
         start = clock.now
@@ -20,11 +25,13 @@ struct Progress {
         lastRecord = start
     }
 
-    mutating func begin(epoch: Int) {
+    /// Begins an epoch, or continues one of which an earlier process did `steps` steps.
+    mutating func begin(epoch: Int, steps: Int = 0, tokens: Int = 0, seconds: Double = 0) {
         self.epoch = epoch
+        self.steps = steps
         epochStart = clock.now
-        epochTokens = 0
-        steps = 0
+        epochTokens = tokens
+        epochSecondsBefore = seconds
     }
 
     mutating func add(tokens count: Int) {
@@ -35,8 +42,7 @@ struct Progress {
     }
 
     /// Seconds since the epoch began.
-    var epochSeconds: Double { (clock.now - epochStart).seconds }
-    var epochTokensPerSecond: Double { Double(epochTokens) / max(epochSeconds, 1e-9) }
+    var epochSeconds: Double { epochSecondsBefore + (clock.now - epochStart).seconds }
 
     /// A record, unless the last one is less than a tenth of a second old.
     mutating func record(loss: Double, learningRate: Double) -> StepRecord? {
@@ -44,7 +50,7 @@ struct Progress {
         guard (now - lastRecord).seconds >= 0.1 else { return nil }
         lastRecord = now
         let elapsed = (now - start).seconds
-        let left = Double(stepsPerEpoch * epochs - stepsDone) * elapsed / Double(max(1, stepsDone))
+        let left = Double(stepsPerEpoch * epochs - stepsBefore - stepsDone) * elapsed / Double(max(1, stepsDone))
         return StepRecord(epoch: epoch + 1, epochs: epochs, step: steps, stepsPerEpoch: stepsPerEpoch,
                           tokensPerSecond: Double(tokens) / max(elapsed, 1e-9), loss: loss, learningRate: learningRate, secondsLeft: left)
     }

@@ -15,8 +15,29 @@ extension Trainer {
     /// Adds the epoch to the metrics and, if it is the best, replaces the model.
     func save(_ record: EpochRecord, isBest: Bool) throws {
         guard let folder else { return }
-        try folder.append(line: try Self.json(record, [.sortedKeys]), to: .metrics)
+        try folder.append(line: try Self.metrics(record), to: .metrics)
+        try folder.append(line: try Self.timing(record), to: .timing)
         if isBest { try saveModel(average ?? model.store.weights, as: .model) }
+    }
+
+    /// Makes the metrics those of the epochs a checkpoint knows: what came after it will be written again.
+    func rewriteRecords(_ records: [EpochRecord]) throws {
+        guard let folder else { return }
+        try folder.write(records.map { try Self.metrics($0) + "\n" }.joined(), to: .metrics)
+        try folder.write(records.map { try Self.timing($0) + "\n" }.joined(), to: .timing)
+    }
+
+    /// A line of `metrics.jsonl`: only what the same run gives again, so that the files of two runs can be compared.
+    private static func metrics(_ record: EpochRecord) throws -> String {
+        var record = record
+        record.seconds = nil
+        record.tokensPerSecond = nil
+        return try json(record, [.sortedKeys])
+    }
+
+    private static func timing(_ record: EpochRecord) throws -> String {
+        struct Timing: Encodable { var epoch: Int, seconds: Double?, tokensPerSecond: Double? }
+        return try json(Timing(epoch: record.epoch, seconds: record.seconds, tokensPerSecond: record.tokensPerSecond), [.sortedKeys])
     }
 
     /// The weights as they are now; also as the model when no epoch was finished.

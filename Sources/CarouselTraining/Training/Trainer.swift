@@ -16,16 +16,20 @@ public final class Trainer {
     public let report: DataReport
     let backend: any Backend
     let folder: RunFolder?
-    private let training: EncodedDataSet
-    private let validation: EncodedDataSet?
+    let training: EncodedDataSet
+    let validation: EncodedDataSet?
     private let test: EncodedDataSet?
-    private let rowWeights: [Float]?
+    let rowWeights: [Float]?
     let optimizer: Optimizer
-    private let step: TrainingStep
+    let step: TrainingStep
     /// Moving average of the weights; nil when off.
     let average: Tensor?
     /// Steps between two readings of the loss; 1 where reading costs nothing.
     var lossInterval: Int
+    /// What data, labels and preparation are recognised by.
+    let fingerprint: DataFingerprint
+    /// `file:line` of a row of the training part.
+    let location: (Int) -> String
 
     /// Splits, learns the preparation, encodes and builds the model.
     /// - Parameter folder: nil trains without leaving anything on disk.
@@ -51,6 +55,8 @@ public final class Trainer {
         } else {
             report = DataReport(training: train, validation: held)
         }
+        fingerprint = try DataFingerprint(data, labels: labels, preparation: preparation)
+        location = Self.locator(train)
         rowWeights = settings.classWeights == .balanced ? Self.balancedWeights(training.labels, classes: labels.count) : nil
         model = try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count,
                                        seed: settings.seed, on: backend)
@@ -86,95 +92,62 @@ public final class Trainer {
                                 width: source.count, scale: 1, accumulate: false)
     }
 
+    /// Says where rows are without keeping their texts.
+    private static func locator(_ data: DataSet) -> (Int) -> String {
+        var places = data
+        switch data {
+        case .text(var set):
+            set.texts = []
+            set.labels = []
+            places = .text(set)
+        case .series(var set):
+            set.series = []
+            set.labels = []
+            places = .series(set)
+        }
+        return { [places] in places.location($0) }
+    }
+
     /// Runs all epochs, or until early stopping, `shouldStop` or divergence.
-    /// - Throws: `diverged` when a loss is not finite; the last good weights are saved before.
-    public func run(observe: (TrainingEvent) -> Void = { _ in }, shouldStop: () -> Bool = { false }) throws -> TrainingResult {
+    ///
+    /// A run in a folder leaves checkpoints there, which are removed when it has come to its end.
+    /// - Parameters:
+    ///   - resume: continues from the newest whole checkpoint of the folder, where there is one.
+    ///   - interval: when to write checkpoints.
+    /// - Throws: `diverged` when a loss or gradient is not finite; the last good weights are saved before. `badData`
+    ///   or `badConfiguration` when a run is to be continued with other data or another configuration.
+    public func run(resume: Bool = false, checkpoints interval: CheckpointInterval = .seconds(60),
+                    observe: @escaping (TrainingEvent) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }) throws -> TrainingResult {
         let settings = configuration.training
-        let clock = ContinuousClock()
-        let start = clock.now
         let longest = training.lengths.max() ?? 0
         observe(.prepared(report, summary: model.summary(batch: settings.batchSize, steps: longest, moments: optimizer.moments.count),
                           device: backend.info.name))
+        let checkpoint = resume ? try newestCheckpoint(observe: observe) : nil
         try savePreparation()
+        if resume { try rewriteRecords(checkpoint?.manifest.state.records ?? []) }
 
-        let stepsPerEpoch = BatchPlan.training(lengths: training.lengths, batchSize: settings.batchSize, seed: settings.seed, epoch: 0).count
-        let rate = LearningRate(settings, stepsPerEpoch: stepsPerEpoch)
-        var progress = Progress(stepsPerEpoch: stepsPerEpoch, epochs: settings.epochs)
-        let losses = try LossReader(model: model, interval: lossInterval)
-        let averageInterval = Self.averageInterval(stepsPerEpoch: stepsPerEpoch)
-        var best = try BestModel(monitor: settings.monitor, store: model.store)
-        var records: [EpochRecord] = []
-        var reason: String?
-        var interrupted = false
-
-        epochs: for epoch in 0..<settings.epochs {
-            progress.begin(epoch: epoch)
-            let plan = BatchPlan.training(lengths: training.lengths, batchSize: settings.batchSize, seed: settings.seed, epoch: epoch)
-            let batches = BatchPrefetcher(training, batches: plan, weights: rowWeights)
-            while let batch = batches.next() {
-                if shouldStop() {
-                    interrupted = true
-                    reason = "interrupted in epoch \(epoch + 1)"
-                    try savingGoodWeights(of: losses, asModel: best.epoch == nil) { try losses.settle(epoch: epoch) }
-                    break epochs
-                }
-                let number = optimizer.step
-                let context = PassContext(mode: .training, seed: settings.seed, step: number)
-                let uploaded = try model.upload(batch)
-                try step.run(uploaded, context, learningRate: rate(step: number), lossSum: losses.slot)
-                if let average, optimizer.step % averageInterval == 0 {
-                    try backend.average(model.store.weights, into: average,
-                                        decay: Self.averageDecay(settings, step: number, interval: averageInterval))
-                }
-                progress.add(tokens: batch.layout.rows)
-                try savingGoodWeights(of: losses, asModel: best.epoch == nil) {
-                    try losses.add(weight: uploaded.weightSum, step: number, epoch: epoch)
-                }
-                if let record = progress.record(loss: losses.mean, learningRate: rate(step: number)) { observe(.step(record)) }
-            }
-            try savingGoodWeights(of: losses, asModel: best.epoch == nil) { try losses.settle(epoch: epoch) }
-            let seconds = progress.epochSeconds
-            let evaluated = try evaluate(validation, shouldStop: shouldStop)
-            if validation != nil && evaluated == nil {
-                interrupted = true
-                reason = "interrupted while validating epoch \(epoch + 1)"
-                break
-            }
-            let isBest = try best.offer(evaluated, epoch: epoch + 1, weights: average ?? model.store.weights)
-            let record = EpochRecord(epoch: epoch + 1, steps: plan.count, trainingLoss: losses.mean, validationLoss: evaluated?.loss,
-                                     validationAccuracy: evaluated?.accuracy, validationMacroF1: evaluated?.macroF1,
-                                     seconds: seconds, tokensPerSecond: progress.epochTokensPerSecond,
-                                     learningRate: rate(step: optimizer.step - 1), gradientNorm: try optimizer.gradientNorm(), isBest: isBest)
-            records.append(record)
-            try save(record, isBest: isBest)
-            observe(.epoch(record))
-            losses.reset()
-            if let patience = settings.patience, let bestEpoch = best.epoch, epoch + 1 - bestEpoch >= patience, epoch + 1 < settings.epochs {
-                reason = "no improvement for \(patience) epochs"
-                break
-            }
-        }
-        if let reason { observe(.stopped(reason: reason)) }
+        let loop = try TrainingLoop(self, from: checkpoint, every: interval, observe: observe, shouldStop: shouldStop)
+        let ending = try loop.run()
+        let best = loop.best, interrupted = ending?.interrupted ?? false
+        if let ending { observe(.stopped(reason: ending.reason)) }
         try saveLast(orElse: best.epoch == nil)
-        var result = TrainingResult(bestEpoch: best.epoch ?? 0, epochs: records, validation: best.report, test: nil,
-                                    parameters: model.store.parameterCount, seconds: 0, interrupted: interrupted)
+        var result = TrainingResult(bestEpoch: best.epoch ?? 0, epochs: loop.state.records, validation: best.report, test: nil,
+                                    parameters: model.store.parameterCount, seconds: 0, interrupted: interrupted,
+                                    sessions: loop.state.sessions)
         try best.restore()
         if !interrupted { result.test = try evaluate(test, weights: model.store.weights) }
-        result.seconds = (clock.now - start).seconds
+        result.seconds = loop.seconds
         try saveReport(result)
+        if let folder, !interrupted { try CheckpointFolder(in: folder).remove() }
         return result
     }
 
-    /// Runs `body`; when training has diverged in it, the last good weights come back and are saved.
-    private func savingGoodWeights(of losses: LossReader, asModel isOnly: Bool, _ body: () throws -> Void) throws {
-        do {
-            try body()
-        } catch let error as CarouselError where error.status == .diverged {
-            try losses.restoreLastGood()
-            try saveLast(orElse: isOnly)
-            throw error
-        }
+    /// Row numbers of each batch of an epoch: 0, 1, …
+    func plan(epoch: Int) -> [[Int]] {
+        BatchPlan.training(lengths: training.lengths, batchSize: configuration.training.batchSize, seed: configuration.training.seed, epoch: epoch)
     }
+
+    func context(step: Int) -> PassContext { PassContext(mode: .training, seed: configuration.training.seed, step: step) }
 
     /// The first steps of `run`, each with its loss and gradient norm; for comparing devices.
     func firstSteps(_ count: Int) throws -> TrainingComparison.Trace {
@@ -183,13 +156,12 @@ public final class Trainer {
         let lossSum = try backend.makeTensor(shape: [1])
         var epoch = 0
         while trace.losses.count < count {
-            let plan = BatchPlan.training(lengths: training.lengths, batchSize: settings.batchSize, seed: settings.seed, epoch: epoch)
+            let plan = plan(epoch: epoch)
             let rate = LearningRate(settings, stepsPerEpoch: plan.count)
             for rows in plan.prefix(count - trace.losses.count) {
                 let uploaded = try model.upload(training.batch(rows, weights: rowWeights))
                 let number = optimizer.step
-                try step.run(uploaded, PassContext(mode: .training, seed: settings.seed, step: number),
-                             learningRate: rate(step: number), lossSum: lossSum)
+                try step.run(uploaded, context(step: number), learningRate: rate(step: number), lossSum: lossSum)
                 trace.losses.append(try backend.readDoubles(lossSum)[0] / uploaded.weightSum)
                 trace.gradientNorms.append(try optimizer.gradientNorm())
             }
@@ -203,13 +175,13 @@ public final class Trainer {
     static func averageInterval(stepsPerEpoch: Int) -> Int { max(1, min(4, stepsPerEpoch / 16)) }
 
     /// The decay of `interval` steps. It grows from 0 so that the first steps do not weigh on the average for long.
-    private static func averageDecay(_ settings: TrainingConfiguration, step: Int, interval: Int) -> Double {
+    static func averageDecay(_ settings: TrainingConfiguration, step: Int, interval: Int) -> Double {
         let decay = min(settings.averageDecay, Double(1 + step) / Double(10 + step))
         return (0..<interval).reduce(1) { product, _ in product * decay }
     }
 
     /// The report on a part with the average of the weights, where one is kept.
-    private func evaluate(_ data: EncodedDataSet?, weights: Tensor? = nil, shouldStop: () -> Bool = { false }) throws -> ClassificationReport? {
+    func evaluate(_ data: EncodedDataSet?, weights: Tensor? = nil, shouldStop: () -> Bool = { false }) throws -> ClassificationReport? {
         guard let data, data.count > 0 else { return nil }
         let trained = model.store.weights
         model.store.weights = weights ?? average ?? trained

@@ -22,7 +22,7 @@ public struct StepRecord: Codable, Sendable {
 }
 
 /// One line of `metrics.jsonl`.
-public struct EpochRecord: Codable, Sendable {
+public struct EpochRecord: Codable, Sendable, Equatable {
     /// 1, 2, …
     public var epoch: Int
     /// Steps of the epoch.
@@ -35,22 +35,41 @@ public struct EpochRecord: Codable, Sendable {
     public var validationAccuracy: Double?
     /// Mean F1 over the classes.
     public var validationMacroF1: Double?
-    /// Of the epoch's training part.
-    public var seconds: Double
-    /// Time steps of all rows per second.
-    public var tokensPerSecond: Double
+    /// Of the epoch's training part; nil in `metrics.jsonl`, which holds only what the same run gives again.
+    public var seconds: Double?
+    /// Time steps of all rows per second; nil there too.
+    public var tokensPerSecond: Double?
     /// Of the epoch's last step.
     public var learningRate: Double
     /// Before clipping, of the epoch's last step.
     public var gradientNorm: Double
     /// Whether this epoch is the best so far.
     public var isBest: Bool
+    /// SHA-256 of the weights after the epoch, float32 in the order of the model's parameters, followed by their
+    /// average where one is kept.
+    public var weightsHash: String
+    /// SHA-256 of the optimizer's moments.
+    public var optimizerHash: String
+}
+
+/// How a run was continued.
+public struct ResumeRecord: Codable, Sendable {
+    /// Steps done before; 0 when there was no checkpoint yet.
+    public var step: Int
+    /// Epochs finished before.
+    public var epoch: Int
+    /// Checkpoints that were damaged and passed over: which file, and why.
+    public var damaged: [String]
+    /// Differences to how the run was computed so far, after which its numbers can differ in their last digits.
+    public var changes: [String]
 }
 
 /// What observers of a run hear; they listen and never change anything.
 public enum TrainingEvent: Sendable {
     /// Before the first step: the data, the layers, the device.
     case prepared(DataReport, summary: ModelSummary, device: String)
+    /// After that, when a run is continued.
+    case resumed(ResumeRecord)
     /// Now and then during an epoch.
     case step(StepRecord)
     /// After an epoch and its validation.
@@ -75,6 +94,8 @@ public struct TrainingResult: Codable, Sendable {
     public var seconds: Double
     /// Whether the run was asked to stop.
     public var interrupted: Bool
+    /// The processes that trained it, with the device and plans of each.
+    public var sessions: [TrainingSession]
 }
 
 /// The parts of a run's data.

@@ -15,12 +15,14 @@ public final class TrainingStep {
         backend = model.backend
     }
 
-    /// forward → loss → zero gradients → backward → clip → update.
+    /// forward → loss → zero gradients → backward → clip → update; without the update from the first step on whose loss
+    /// or gradients are not finite.
     /// - Parameter lossSum: [1] (out) Σ of the rows' weighted losses, left on the device.
     public func run(_ batch: DeviceBatch, _ context: PassContext, learningRate: Double, lossSum: Tensor) throws {
         let logits = try model.forward(batch, context)
         let (losses, dLogits) = try model.loss(logits, batch, labelSmoothing: labelSmoothing, gradient: true)
         try backend.columnSums(of: losses.reshaped([losses.count, 1]), into: lossSum, accumulate: false)
+        try optimizer.watch(lossSum)
         try model.store.zeroGradients()
         try model.backward(dLogits!, context)
         try optimizer.clip()

@@ -1,0 +1,157 @@
+import CarouselCore
+import CarouselNN
+import Foundation
+import Glibc
+
+/// The checkpoints of a run, in the folder `checkpoints` of its run folder.
+///
+/// A checkpoint is two files, `step-00000120.safetensors` and `step-00000120.json`. Each is written under a temporary
+/// name, flushed and renamed; the description comes last and names size and hash of the tensors; older checkpoints
+/// go only when it is there.
+struct CheckpointFolder {
+    /// Complete checkpoints that are kept: should the newest be damaged, there is one more.
+    static let kept = 2
+
+    let path: String
+
+    init(in folder: RunFolder) { path = folder.path + "/checkpoints" }
+
+    /// Steps of the descriptions that are there, newest first; whether they are whole is not known yet.
+    func steps() -> [Int] {
+        let names = (try? DurableFile.entries(of: path)) ?? []
+        return names.compactMap(Self.step).sorted(by: >)
+    }
+
+    static func name(step: Int) -> String {
+        let digits = String(step)
+        return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+    }
+
+    /// The step in `step-00000120.json`.
+    private static func step(_ name: String) -> Int? {
+        guard name.hasPrefix("step-"), name.hasSuffix(".json"), let step = Int(name.dropFirst(5).dropLast(5)), step >= 0,
+              name == Self.name(step: step) + ".json" else { return nil }
+        return step
+    }
+
+    // MARK: Writing
+
+    /// Writes a checkpoint and removes older ones.
+    /// - Throws: `inputOutput` (74) or `cannotCreateOutput` (73); the checkpoints are then as before.
+    func write(state: TrainingState, configuration: RunConfiguration, data: DataFingerprint, store: ParameterStore,
+               buffers: CheckpointBuffers) throws {
+        try DurableFile.makeFolder(path)
+        let name = Self.name(step: state.step), tensors = name + ".safetensors"
+        var bytes = 0, hash = ""
+        try DurableFile.replace(tensors, in: path) { output in
+            let entries = buffers.named.flatMap { buffer in
+                store.parameters.map { (name: buffer.prefix + "." + $0.name, shape: $0.shape) }
+            }
+            let header = try Safetensors.header(float32: entries, metadata: ["format": "pt", "carousel.step": String(state.step)])
+            try header.withUnsafeBytes { try output.write($0) }
+            for buffer in buffers.named {
+                // One buffer at a time on the host; a large model has several times its size in moments.
+                let values = try store.backend.readFloats(buffer.tensor) // sync point
+                try values.withUnsafeBytes { all in
+                    for parameter in store.parameters {
+                        let range = 4 * parameter.offset ..< 4 * (parameter.offset + parameter.shape.count)
+                        try output.write(UnsafeRawBufferPointer(rebasing: all[range]))
+                    }
+                }
+            }
+            bytes = output.count
+            hash = output.hash.hexadecimal()
+        }
+        let manifest = CheckpointManifest(state: state, configuration: configuration, data: data, tensors: tensors, bytes: bytes, sha256: hash)
+        let text = try manifest.encoded()
+        try DurableFile.replace(name + ".json", in: path) { try $0.write(text) }
+        prune(newest: state.step)
+    }
+
+    /// Removes all but the newest complete checkpoints, tensors without a description, and half-written files.
+    private func prune(newest: Int) {
+        let names = Set(steps().filter { $0 <= newest }.prefix(Self.kept).map(Self.name))
+        for file in (try? DurableFile.entries(of: path)) ?? [] where isOwn(file) {
+            let stem = (file as NSString).deletingPathExtension
+            if file.hasPrefix(".") || !names.contains(stem) { unlink(path + "/" + file) }
+        }
+    }
+
+    private func isOwn(_ file: String) -> Bool {
+        let name = file.hasPrefix(".") ? String(file.dropFirst()) : file
+        return name.hasPrefix("step-") && (name.contains(".safetensors") || name.contains(".json"))
+    }
+
+    /// Removes all checkpoints.
+    /// - Throws: `cannotCreateOutput` (73).
+    func remove() throws {
+        guard access(path, F_OK) == 0 else { return }
+        for file in try DurableFile.entries(of: path) where isOwn(file) {
+            guard unlink(path + "/" + file) == 0 else {
+                throw DurableFile.refusal(path + "/" + file, "cannot remove the file: \(DurableFile.systemMessage())")
+            }
+        }
+        rmdir(path) // Only where nothing else is in it.
+    }
+
+    // MARK: Reading
+
+    /// The newest checkpoint that is whole, and what is wrong with newer ones; nil where there is none at all.
+    /// - Throws: `badData` when there are checkpoints, but none is whole.
+    func newest() throws -> (checkpoint: Checkpoint, damaged: [CarouselError])? {
+        var damaged: [CarouselError] = []
+        for step in steps() {
+            do {
+                return (try read(step: step), damaged)
+            } catch let error as CarouselError {
+                damaged.append(error)
+            }
+        }
+        guard let first = damaged.first else { return nil }
+        throw CarouselError(.badData, "no checkpoint is whole: " + damaged.map { "\($0.location ?? path): \($0.message)" }.joined(separator: "; "),
+                            at: first.location, hint: "copy the folder again from where it was whole, or start anew with --force")
+    }
+
+    /// Reads one checkpoint and verifies sizes and hashes.
+    /// - Throws: `badData`, `missingInput`, `inputOutput`.
+    func read(step: Int) throws -> Checkpoint {
+        let name = path + "/" + Self.name(step: step) + ".json"
+        guard let data = FileManager.default.contents(atPath: name) else {
+            throw CarouselError(.inputOutput, "cannot be read", at: name)
+        }
+        let manifest = try CheckpointManifest(data: data, name: name)
+        guard manifest.state.step == step else {
+            throw CarouselError(.badData, "describes step \(manifest.state.step)", at: name)
+        }
+        let file = path + "/" + manifest.tensors
+        let tensors: Data
+        do {
+            tensors = try Data(contentsOf: URL(fileURLWithPath: file), options: .mappedIfSafe)
+        } catch {
+            throw CarouselError(.badData, "cannot be read: \(error.localizedDescription)", at: file)
+        }
+        guard tensors.count == manifest.bytes else {
+            throw CarouselError(.badData, "has \(tensors.count) bytes instead of \(manifest.bytes)", at: file)
+        }
+        var hash = SHA256()
+        tensors.withUnsafeBytes { hash.update($0) }
+        guard hash.hexadecimal() == manifest.sha256 else {
+            throw CarouselError(.badData, "is damaged: its SHA-256 does not fit", at: file)
+        }
+        return Checkpoint(manifest: manifest, path: file, file: try Safetensors(data: tensors, name: file))
+    }
+}
+
+extension Checkpoint {
+    /// Writes the checkpoint's tensors into flat buffers.
+    /// - Throws: `badData` naming a tensor that is missing or of another shape.
+    func load(into buffers: CheckpointBuffers, store: ParameterStore) throws {
+        for buffer in buffers.named {
+            let prefix = buffer.prefix + "."
+            let tensors = file.tensors.filter { $0.name.hasPrefix(prefix) }.map {
+                HostTensor(name: String($0.name.dropFirst(prefix.count)), shape: $0.shape, values: $0.values)
+            }
+            try store.load(tensors, from: path, into: buffer.tensor)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import CarouselCore
+import CarouselData
+import CarouselNN
+
+extension Trainer {
+    /// All flat buffers a continuation depends on.
+    func buffers(best: BestModel) -> CheckpointBuffers {
+        var named: [(prefix: String, tensor: Tensor)] = [("weights", model.store.weights)]
+        for name in optimizer.moments.keys.sorted() { named.append(("optimizer.\(name)", optimizer.moments[name]!)) }
+        if let average { named.append(("average", average)) }
+        if best.best != nil { named.append(("best", best.kept)) }
+        return CheckpointBuffers(named: named)
+    }
+
+    /// The newest whole checkpoint of the folder; nil where the run was killed before its first.
+    /// - Throws: `badData` when no checkpoint is whole or the data has changed, `badConfiguration` when the
+    ///   configuration has.
+    func newestCheckpoint(observe: (TrainingEvent) -> Void) throws -> Checkpoint? {
+        guard let folder else { return nil }
+        guard let (checkpoint, damaged) = try CheckpointFolder(in: folder).newest() else {
+            observe(.resumed(ResumeRecord(step: 0, epoch: 0, damaged: [], changes: [])))
+            return nil
+        }
+        let manifest = checkpoint.manifest
+        try configuration.requireSame(as: manifest.configuration, in: folder.path)
+        let differences = fingerprint.differences(from: manifest.data)
+        guard differences.isEmpty else {
+            throw CarouselError(.badData, "the data is not what the run began with: " + differences.joined(separator: "; "), at: folder.path,
+                                hint: "give the data of the run, or start another run with another --output")
+        }
+        let state = manifest.state, now = session(firstStep: state.step)
+        var changes: [String] = []
+        if let last = state.sessions.last {
+            if last.device != now.device || last.name != now.name { changes.append("device: \(last.device), \(last.name) then, \(now.device), \(now.name) now") }
+            else if last.driver != now.driver { changes.append("driver: \(last.driver) then, \(now.driver) now") }
+            else if last.plans != now.plans { changes.append("plans: \(last.plans.joined(separator: ", ")) then, \(now.plans.joined(separator: ", ")) now") }
+        }
+        observe(.resumed(ResumeRecord(step: state.step, epoch: state.epoch, damaged: damaged.map { "\($0)" }, changes: changes)))
+        return checkpoint
+    }
+
+    /// This process and what it computes with.
+    func session(firstStep: Int) -> TrainingSession {
+        let info = backend.info
+        let plans = model.layers.compactMap { layer in layer.plan(batch: configuration.training.batchSize).map { "\(layer.name): \($0)" } }
+        return TrainingSession(firstStep: firstStep, device: info.selector, name: info.name, driver: info.driver, plans: info.details + plans)
+    }
+
+    /// SHA-256 of the weights, and of their average where one is kept. A sync point.
+    func weightsHash() throws -> String { try hash([model.store.weights] + (average.map { [$0] } ?? [])) }
+
+    /// SHA-256 of the optimizer's moments, by name. A sync point.
+    func optimizerHash() throws -> String { try hash(optimizer.moments.keys.sorted().map { optimizer.moments[$0]! }) }
+
+    private func hash(_ buffers: [Tensor]) throws -> String {
+        var hash = SHA256()
+        for buffer in buffers { try backend.readFloats(buffer).withUnsafeBytes { hash.update($0) } }
+        return hash.hexadecimal()
+    }
+}
+
+extension RunConfiguration {
+    /// - Throws: `badConfiguration` naming every key whose value is another than in `start`.
+    public func requireSame(as start: RunConfiguration, in folder: String) throws {
+        let differences = try differences(from: start)
+        guard !differences.isEmpty else { return }
+        throw CarouselError(.badConfiguration, "the run was begun with another configuration: " + differences.joined(separator: "; "),
+                            at: folder, hint: "leave these options out to continue the run, or start another run with another --output")
+    }
+
+    /// `key: value then, value now` for every value that differs from those of `start`.
+    public func differences(from start: RunConfiguration) throws -> [String] {
+        func values(_ configuration: RunConfiguration) throws -> [(key: String, value: String)] {
+            var result: [(key: String, value: String)] = []
+            func walk(_ node: ConfigurationNode, _ path: [String]) {
+                switch node.value {
+                case .null: result.append((path.joined(separator: "."), "null"))
+                case .bool(let value): result.append((path.joined(separator: "."), "\(value)"))
+                case .number(let text), .text(let text): result.append((path.joined(separator: "."), text))
+                case .list(let nodes): for (index, child) in nodes.enumerated() { walk(child, path + [String(index)]) }
+                case .mapping(let entries): for entry in entries { walk(entry.node, path + [entry.key]) }
+                }
+            }
+            walk(try ConfigurationNode(encoding: configuration, source: "configuration"), [])
+            return result
+        }
+        let then = try values(start), now = try values(self)
+        let old = Dictionary(then, uniquingKeysWith: { first, _ in first }), new = Dictionary(now, uniquingKeysWith: { first, _ in first })
+        let keys = then.map(\.key) + now.map(\.key).filter { old[$0] == nil }
+        return keys.filter { old[$0] != new[$0] }.map { "\($0): \(old[$0] ?? "nothing") then, \(new[$0] ?? "nothing") now" }
+    }
+}
