@@ -95,3 +95,28 @@ struct ConfigurationOptions: ParsableArguments {
             .joined(separator: "\n")
     }
 }
+
+extension CheckpointInterval: ExpressibleByArgument {
+    /// `500`, `500 steps`, `90s`, `5 minutes`, `1h`: a plain number counts steps.
+    public init?(argument: String) {
+        let number = argument.prefix { $0.isNumber || $0 == "." }
+        let unit = argument.dropFirst(number.count).drop { $0 == " " }
+        guard let value = Double(number), value > 0, value <= 1e9 else { return nil }
+        switch unit {
+        case "", "step", "steps":
+            guard let steps = Int(number) else { return nil }
+            self = .steps(steps)
+        case "s", "second", "seconds": self = .seconds(value)
+        case "m", "min", "minute", "minutes": self = .seconds(60 * value)
+        case "h", "hour", "hours": self = .seconds(3600 * value)
+        default: return nil
+        }
+    }
+
+    public var defaultValueDescription: String {
+        switch self {
+        case .steps(let steps): "\(steps) steps"
+        case .seconds(let seconds): "\(Int(seconds)) s"
+        }
+    }
+}

@@ -16,6 +16,7 @@ struct TrainCommand: ParsableCommand {
               carousel train zh.csv --output runs/zh --text-column 评论 --label-column 2
               carousel train vowels.jsonl --output runs/vowels --preset relu-lstm
               carousel train reviews.tsv --output runs/slow --set training.epochs=12
+              carousel train --resume --output runs/slow
 
             PRESETS
             \(ConfigurationOptions.presetList)
@@ -26,6 +27,13 @@ struct TrainCommand: ParsableCommand {
             The run folder then holds the best model (model.safetensors) and the last one, the configuration, the \
             vocabulary, the labels and one line of metrics per epoch. Ctrl-C ends after the current step and saves; \
             a second Ctrl-C ends at once.
+
+            CHECKPOINTS
+            While it trains, a run keeps its whole state in checkpoints, and after any end (Ctrl-C, a crash, a power cut) \
+            --resume continues it: the weights and metrics at its end are byte for byte those of a run that was never \
+            stopped, on the same device. It takes configuration and data from the run itself; options that are given all \
+            the same must say what the run was begun with. Where no run was begun, --resume begins it, so that one command \
+            can be repeated until it succeeds. A finished run is left as it is.
             """)
 
     @Argument(help: ArgumentHelp("Labelled data; nothing = the data inside the program.", valueName: "data"))
@@ -53,6 +61,10 @@ struct TrainCommand: ParsableCommand {
     var tokenizer: TokenizerKind?
     @Flag(help: "Replace the run in a folder that is not empty; files of other origin stay.")
     var force = false
+    @Flag(help: "Continue the run in --output from its newest checkpoint.")
+    var resume = false
+    @Option(help: ArgumentHelp("How often to write a checkpoint: steps, seconds or minutes, as \"500 steps\" or 5m.", valueName: "interval"))
+    var checkpointEvery = CheckpointInterval.seconds(60)
     @OptionGroup var printing: OutputOptions
 
     func validate() throws {
@@ -60,6 +72,7 @@ struct TrainCommand: ParsableCommand {
         if let validationSplit, !(0..<1).contains(validationSplit) {
             throw ValidationError("--validation-split must be at least 0 and below 1, not \(validationSplit)")
         }
+        if resume && force { throw ValidationError("--resume continues the run in the folder, --force replaces it: give one of them") }
         if output.isEmpty { throw ValidationError("--output is empty: name the folder to make") }
         if let epochs, epochs < 1 { throw ValidationError("--epochs must be at least 1, not \(epochs)") }
         if let batchSize, batchSize < 1 { throw ValidationError("--batch-size must be at least 1, not \(batchSize)") }
@@ -70,32 +83,67 @@ struct TrainCommand: ParsableCommand {
 
     func run() throws {
         printing.apply()
-        let configuration = try source.resolve(adding: settings())
-        try RunFolder.check(output, force: force)
+        let begun = resume ? try RunFolder.resume(output) : nil
+        let configuration = try begun.map(configuration) ?? source.resolve(adding: settings())
+        if begun == nil { try RunFolder.check(output, force: force || resume) }
+        if let begun, begun.isFinished {
+            Console.message("the run in \(begun.path) has come to its end; there is nothing to resume")
+            return
+        }
+        let inputs = try inputs(of: begun)
         let backend = try target.device.open()
-        let data = try readData(configuration)
-        let folder = try RunFolder.create(output, force: force)
+        let data = try readData(configuration, inputs)
+        let folder = try begun ?? RunFolder.create(output, force: force || resume)
+        let lock = try folder.lock()
+        if begun == nil { try folder.begin(configuration, inputs: inputs) }
         let result: TrainingResult
         Interruption.install()
         do {
             let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: folder)
             var progress = TrainingProgress()
-            result = try trainer.run(observe: { progress.show($0) }, shouldStop: { Interruption.signal != 0 })
+            result = try trainer.run(resume: begun != nil, checkpoints: checkpointEvery, observe: { progress.show($0) },
+                                     shouldStop: { Interruption.signal != 0 })
         } catch {
             if folder.contains(.model) {
                 Console.message("the last good model is in \(folder.path)")
-            } else {
+            } else if begun == nil && !folder.hasCheckpoints {
                 // A run that never began leaves nothing behind that would stand in the way of the next try.
                 try? folder.removeFiles()
                 rmdir(folder.path) // Only where nothing else is in it.
             }
             throw error
         }
+        withExtendedLifetime(lock) {}
         try report(result, in: folder)
         if result.interrupted {
+            Console.message("continue with: carousel train --resume --output \(Format.argument(folder.path))")
             try Console.flush()
             Foundation.exit(128 + Interruption.signal)
         }
+    }
+
+    /// The configuration of a run that is continued; options given all the same must agree with it.
+    private func configuration(of run: RunFolder) throws -> RunConfiguration {
+        let start = try RunConfiguration.load(file: run.path(of: .configuration))
+        var asked = start
+        if source.preset != nil || source.file != nil {
+            asked = try source.resolve(adding: settings())
+        } else {
+            for setting in try source.settings.map({ try RunConfiguration.Setting($0) }) + settings() { try asked.set(setting) }
+        }
+        try asked.requireSame(as: start, in: run.path)
+        return start
+    }
+
+    /// Where the data is: as given, else where the run had it.
+    private func inputs(of run: RunFolder?) throws -> RunInputs {
+        var inputs = RunInputs(train: data, validation: validation, test: test)
+        guard let run else { return inputs }
+        let start = try run.inputs()
+        inputs.train = inputs.train ?? start.train
+        inputs.validation = inputs.validation ?? start.validation
+        inputs.test = inputs.test ?? start.test
+        return inputs
     }
 
     /// The options that stand for keys of the configuration.
@@ -118,15 +166,15 @@ struct TrainCommand: ParsableCommand {
     }
 
     /// Reads all parts and checks that they fit each other, before anything is written.
-    private func readData(_ configuration: RunConfiguration) throws -> TrainingData {
+    private func readData(_ configuration: RunConfiguration, _ inputs: RunInputs) throws -> TrainingData {
         var options = configuration.data
         options.requiresLabels = true
-        let train = try data.map { try DataReader.read($0, options: options) } ?? .text(try EmbeddedData.train())
+        let train = try inputs.train.map { try DataReader.read($0, options: options) } ?? .text(try EmbeddedData.train())
         var parts = TrainingData(train: train)
-        parts.validation = try validation.map { try DataReader.read($0, options: options) }
-        if let test {
+        parts.validation = try inputs.validation.map { try DataReader.read($0, options: options) }
+        if let test = inputs.test {
             parts.test = try DataReader.read(test, options: options)
-        } else if data == nil {
+        } else if inputs.train == nil {
             parts.test = .text(try EmbeddedData.test())
         }
         let labels = try LabelSet(training: train)

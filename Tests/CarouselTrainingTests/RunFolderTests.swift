@@ -1,3 +1,4 @@
+@testable import CarouselTraining
 import Carousel
 import Foundation
 import Testing
@@ -29,8 +30,8 @@ import Testing
             let folder = try RunFolder.create(path)
             try folder.write("good", to: .model)
             #expect(throws: CarouselError.self) {
-                try folder.replace(.model) { temporary in
-                    try "half".write(toFile: temporary, atomically: false, encoding: .utf8)
+                try DurableFile.replace(RunFolder.File.model.rawValue, in: path) { output in
+                    try output.write("half")
                     throw CarouselError(.inputOutput, "the disk is full")
                 }
             }

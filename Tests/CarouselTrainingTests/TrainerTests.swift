@@ -132,7 +132,7 @@ import Testing
     /// An infinite norm is worth a line, not the end of a training.
     @Test func metricsHoldWhatIsNotANumber() throws {
         let record = EpochRecord(epoch: 1, steps: 1, trainingLoss: 1, validationLoss: .nan, seconds: 1, tokensPerSecond: 1,
-                                 learningRate: 1, gradientNorm: .infinity, isBest: true)
+                                 learningRate: 1, gradientNorm: .infinity, isBest: true, weightsHash: "", optimizerHash: "")
         let text = try Trainer.json(record, [.sortedKeys])
         #expect(text.contains("\"gradient_norm\":\"inf\"") && text.contains("\"validation_loss\":\"nan\""), "\(text)")
     }

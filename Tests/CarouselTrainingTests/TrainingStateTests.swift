@@ -7,16 +7,23 @@ import Testing
 
 /// What a run keeps beside the model: losses, the rate, the best weights.
 @Suite struct TrainingStateTests {
-    private static func model() throws -> SequenceClassifier {
+    private static func model(on backend: (any Backend)? = nil) throws -> SequenceClassifier {
         let layers: [LayerConfiguration] = [.recurrent(.rnn, RecurrentConfiguration(units: 3))]
         return try SequenceClassifier(ModelConfiguration(layers: layers), input: .features(width: 2), classes: 2, seed: 1,
-                                      on: try Device.open("cpu"))
+                                      on: try backend ?? Device.open("cpu"))
     }
 
-    /// Leaves the loss of a step where the step would.
-    private static func add(_ loss: Double, _ step: Int, epoch: Int, to reader: LossReader, _ model: SequenceClassifier) throws {
-        try model.backend.write([loss], to: reader.slot)
-        try reader.add(weight: 2, step: step, epoch: epoch)
+    private static func monitor(interval: Int) throws -> (StepMonitor, SequenceClassifier, Optimizer) {
+        let model = try model()
+        let optimizer = try Optimizer(OptimizerConfiguration(.sgd), clipping: ClippingConfiguration(), store: model.store)
+        return (try StepMonitor(model: model, optimizer: optimizer, interval: interval), model, optimizer)
+    }
+
+    /// Leaves the loss and the squared gradient norm of a step where the step would.
+    private static func add(_ loss: Double, norm: Double = 4, _ step: Int, to monitor: StepMonitor, _ model: SequenceClassifier, _ optimizer: Optimizer) throws {
+        try model.backend.write([loss], to: monitor.slot)
+        try model.backend.write([norm], to: optimizer.squaredNorm)
+        try monitor.add(weight: 2, step: step)
     }
 
     private static func report(loss: Double, accuracy: Double = 0.5, f1: Double = 0.5) -> ClassificationReport {
@@ -27,74 +34,91 @@ import Testing
         return report
     }
 
-    // MARK: Losses
+    // MARK: Steps
 
     /// Reading every 16 steps sums the same losses, each once, over readings and epochs of any length.
     @Test(arguments: [1, 5, 16]) func lossesAreSummedWhateverTheInterval(_ interval: Int) throws {
-        let model = try Self.model()
-        let reader = try LossReader(model: model, interval: interval)
+        let (monitor, model, optimizer) = try Self.monitor(interval: interval)
         var step = 0
         for epoch in 0..<3 {
             let steps = [40, 3, 16][epoch]
             for _ in 0..<steps {
-                try Self.add(Double(step), step, epoch: epoch, to: reader, model)
+                try Self.add(Double(step), step, to: monitor, model, optimizer)
                 step += 1
             }
-            try reader.settle(epoch: epoch)
+            try monitor.settle()
             // Losses step − steps … step − 1, each a sum over weight 2.
-            #expect(reader.mean == (Double(step - steps) + Double(step - 1)) / 4, "interval \(interval), epoch \(epoch)")
-            try reader.settle(epoch: epoch)
-            #expect(reader.mean == (Double(step - steps) + Double(step - 1)) / 4, "nothing is read twice")
-            reader.reset()
-            #expect(reader.mean == 0)
+            #expect(monitor.mean == (Double(step - steps) + Double(step - 1)) / 4, "interval \(interval), epoch \(epoch)")
+            try monitor.settle()
+            #expect(monitor.mean == (Double(step - steps) + Double(step - 1)) / 4, "nothing is read twice")
+            monitor.reset()
+            #expect(monitor.mean == 0)
         }
+        #expect(monitor.history == [Double](repeating: 2, count: 32))
     }
 
     @Test func theMeanWaitsForTheNextReading() throws {
-        let model = try Self.model()
-        let reader = try LossReader(model: model, interval: 16)
-        for step in 0..<15 { try Self.add(4, step, epoch: 0, to: reader, model) }
-        #expect(reader.mean == 0)
-        try Self.add(4, 15, epoch: 0, to: reader, model)
-        #expect(reader.mean == 2)
-        #expect(reader.slot.offset == 0, "the ring starts anew")
+        let (monitor, model, optimizer) = try Self.monitor(interval: 16)
+        for step in 0..<15 { try Self.add(4, step, to: monitor, model, optimizer) }
+        #expect(monitor.mean == 0)
+        try Self.add(4, 15, to: monitor, model, optimizer)
+        #expect(monitor.mean == 2)
+        #expect(monitor.slot.offset == 0, "the ring starts anew")
     }
 
-    /// The error names the step that broke, not the one at which the loss was read.
+    /// The sign names the step that broke, not the one at which the loss was read.
     @Test(arguments: [Double.nan, .infinity]) func divergenceNamesTheStep(_ broken: Double) throws {
-        let model = try Self.model()
-        let reader = try LossReader(model: model, interval: 16)
-        for step in 0..<31 { try Self.add(step >= 20 ? broken : 1, step, epoch: 0, to: reader, model) }
-        let error = try #require(throws: CarouselError.self) { try Self.add(1, 31, epoch: 0, to: reader, model) }
-        #expect(error.status == .diverged)
-        #expect(error.message.contains("at step 21 (epoch 1)"), "\(error.message)")
+        let (monitor, model, optimizer) = try Self.monitor(interval: 16)
+        for step in 0..<31 { try Self.add(step >= 20 ? broken : 1, step, to: monitor, model, optimizer) }
+        let divergence = try #require(throws: Divergence.self) { try Self.add(1, 31, to: monitor, model, optimizer) }
+        #expect(divergence.step == 20)
+        guard case .loss = divergence.sign else { return #expect(Bool(false), "\(divergence)") }
     }
 
-    @Test func theRestOfAnEpochIsReadInIt() throws {
-        let model = try Self.model()
-        let reader = try LossReader(model: model, interval: 16)
-        for step in 0..<18 { try Self.add(step == 17 ? .nan : 1, step, epoch: 0, to: reader, model) }
-        let error = try #require(throws: CarouselError.self) { try reader.settle(epoch: 0) }
-        #expect(error.message.contains("at step 18 (epoch 1)"), "\(error.message)")
+    /// A loss can be finite where a gradient is not.
+    @Test func aGradientIsASignToo() throws {
+        let (monitor, model, optimizer) = try Self.monitor(interval: 16)
+        for step in 0..<18 { try Self.add(1, norm: step == 17 ? .infinity : Double(step * step), step, to: monitor, model, optimizer) }
+        let divergence = try #require(throws: Divergence.self) { try monitor.settle() }
+        #expect(divergence.step == 17 && divergence.sign == .gradientNorm(.infinity))
+        #expect(divergence.gradientNorms == (0..<17).map(Double.init) + [.infinity])
     }
 
     /// A finite loss says nothing about the update after it.
     @Test func brokenWeightsAreFoundAndTheLastGoodOnesComeBack() throws {
-        let model = try Self.model()
+        let (monitor, model, optimizer) = try Self.monitor(interval: 1)
         let backend = model.backend
-        let reader = try LossReader(model: model, interval: 1)
         try backend.fill(model.store.weight(0), with: 0.25)
-        try Self.add(1, 0, epoch: 0, to: reader, model)
-        try reader.settle(epoch: 0)
+        try Self.add(1, 0, to: monitor, model, optimizer)
+        try monitor.settle()
         let good = try backend.readFloats(model.store.weights)
         try backend.fill(model.store.weight(1), with: .nan)
-        try Self.add(1, 1, epoch: 1, to: reader, model)
-        let error = try #require(throws: CarouselError.self) { try reader.settle(epoch: 1) }
-        #expect(error.status == .diverged)
-        #expect(error.message.contains("after step 2 (epoch 2)"), "\(error.message)")
-        #expect(error.message.contains("weights 'rnn.0.weight_hh_l0' [3, 3], element 0"), "\(error.message)")
-        try reader.restoreLastGood()
+        try Self.add(1, 1, to: monitor, model, optimizer)
+        let divergence = try #require(throws: Divergence.self) { try monitor.settle() }
+        #expect(divergence.step == 1 && divergence.sign == .weights)
+        try monitor.restoreLastGood()
         #expect(try backend.readFloats(model.store.weights) == good)
+    }
+
+    /// From the first bad step on nothing changes any more, on every device, whatever the optimizer.
+    @Test(arguments: [OptimizerConfiguration.Name.sgd, .adam, .rmsprop]) func updatesStopAtTheFirstBadStep(_ name: OptimizerConfiguration.Name) throws {
+        for info in try Device.available().devices {
+            let model = try Self.model(on: try Device.open(info.selector)), backend = model.backend
+            let optimizer = try Optimizer(OptimizerConfiguration(name, momentum: name == .sgd ? 0.9 : 0), clipping: ClippingConfiguration(globalNorm: 1), store: model.store)
+            func update(_ gradient: Double) throws -> [[Float]] {
+                try backend.fill(model.store.gradients, with: gradient)
+                try optimizer.clip()
+                try optimizer.update(learningRate: 0.1)
+                return try ([model.store.weights] + optimizer.moments.keys.sorted().map { optimizer.moments[$0]! }).map { try backend.readFloats($0) }
+            }
+            let first = try update(0.5), second = try update(0.25)
+            #expect(first != second, "\(info.selector)")
+            let bad = try update(.infinity), later = try update(0.5)
+            #expect(bad == second, "\(info.selector): a bad step changes nothing")
+            #expect(later == second, "\(info.selector): nor does a later one")
+            let sound = second.joined().allSatisfy { $0.isFinite }
+            #expect(sound)
+        }
     }
 
     // MARK: Learning rate

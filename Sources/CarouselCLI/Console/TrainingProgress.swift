@@ -14,6 +14,11 @@ struct TrainingProgress {
             Console.message("model")
             for line in SummaryTable.lines(summary) { Console.message("  " + line) }
             lastLine = .now
+        case .resumed(let record):
+            for damaged in record.damaged { Console.message("passed over a damaged checkpoint: \(damaged)") }
+            for change in record.changes { Console.message("note: the run continues on another device or plan, so its last digits can differ: \(change)") }
+            Console.message(record.step == 0 ? "no step was saved yet: the run begins anew"
+                : "continuing after step \(Format.count(record.step)), \(record.epoch) epoch\(record.epoch == 1 ? "" : "s") finished")
         case .step(let record):
             let line = Self.line(record)
             if Console.errorIsTerminal {
@@ -41,7 +46,7 @@ struct TrainingProgress {
         if let loss = r.validationLoss, let accuracy = r.validationAccuracy, let f1 = r.validationMacroF1 {
             line += "  validation: loss \(Format.share(loss))  accuracy \(Format.share(accuracy))  macro F1 \(Format.share(f1))"
         }
-        line += "  \(String(format: "%.1f", r.seconds)) s  \(Format.rate(r.tokensPerSecond)) tokens/s"
+        line += "  \(String(format: "%.1f", r.seconds ?? 0)) s  \(Format.rate(r.tokensPerSecond ?? 0)) tokens/s  weights \(r.weightsHash.prefix(8))"
         return r.isBest ? line + "  best" : line
     }
 }

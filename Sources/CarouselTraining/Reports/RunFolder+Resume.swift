@@ -51,6 +51,9 @@ extension RunFolder {
         return !ending.interrupted
     }
 
+    /// Whether there are checkpoints to resume from.
+    public var hasCheckpoints: Bool { !CheckpointFolder(in: self).steps().isEmpty }
+
     /// Opens a folder whose run is to be continued; nil where no run was begun yet, so that it has to be created.
     /// - Throws: `cannotCreateOutput` (73) for a folder of something else, or one that cannot be written.
     public static func resume(_ path: String) throws -> RunFolder? {
