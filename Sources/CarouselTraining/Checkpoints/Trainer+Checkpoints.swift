@@ -29,12 +29,7 @@ extension Trainer {
                                 hint: "give the data of the run, or start another run with another --output")
         }
         let state = manifest.state, now = session(firstStep: state.step)
-        var changes: [String] = []
-        if let last = state.sessions.last {
-            if last.device != now.device || last.name != now.name { changes.append("device: \(last.device), \(last.name) then, \(now.device), \(now.name) now") }
-            else if last.driver != now.driver { changes.append("driver: \(last.driver) then, \(now.driver) now") }
-            else if last.plans != now.plans { changes.append("plans: \(last.plans.joined(separator: ", ")) then, \(now.plans.joined(separator: ", ")) now") }
-        }
+        let changes = state.sessions.last.map { now.changes(from: $0) } ?? []
         observe(.resumed(ResumeRecord(step: state.step, epoch: state.epoch, damaged: damaged.map { "\($0)" }, changes: changes)))
         return checkpoint
     }
@@ -43,7 +38,7 @@ extension Trainer {
     func session(firstStep: Int) -> TrainingSession {
         let info = backend.info
         let plans = model.layers.compactMap { layer in layer.plan(batch: configuration.training.batchSize).map { "\(layer.name): \($0)" } }
-        return TrainingSession(firstStep: firstStep, device: info.selector, name: info.name, driver: info.driver, plans: info.details + plans)
+        return TrainingSession(firstStep: firstStep, device: info.selector, name: info.name, driver: info.driver, details: info.details, plans: plans)
     }
 
     /// SHA-256 of the weights, and of their average where one is kept. A sync point.
@@ -56,6 +51,16 @@ extension Trainer {
         var hash = SHA256()
         for buffer in buffers { try backend.readFloats(buffer).withUnsafeBytes { hash.update($0) } }
         return hash.hexadecimal()
+    }
+}
+
+extension TrainingSession {
+    /// What can change the last digits: `what: before then, after now`.
+    func changes(from last: TrainingSession) -> [String] {
+        func change(_ what: String, _ then: String, _ now: String) -> [String] { then == now ? [] : ["\(what): \(then) then, \(now) now"] }
+        let devices = change("device", "\(last.device), \(last.name)", "\(device), \(name)")
+        guard devices.isEmpty else { return devices }
+        return change("driver", last.driver, driver) + change("details", last.details.joined(separator: ", "), details.joined(separator: ", "))
     }
 }
 
@@ -76,7 +81,9 @@ extension RunConfiguration {
                 switch node.value {
                 case .null: result.append((path.joined(separator: "."), "null"))
                 case .bool(let value): result.append((path.joined(separator: "."), "\(value)"))
-                case .number(let text), .text(let text): result.append((path.joined(separator: "."), text))
+                case .text(let text): result.append((path.joined(separator: "."), text))
+                // 0.01, where the encoder has 1e-2.
+                case .number(let text): result.append((path.joined(separator: "."), Int(text) == nil ? Double(text).map { "\($0)" } ?? text : text))
                 case .list(let nodes): for (index, child) in nodes.enumerated() { walk(child, path + [String(index)]) }
                 case .mapping(let entries): for entry in entries { walk(entry.node, path + [entry.key]) }
                 }

@@ -35,7 +35,9 @@ public struct TrainingSession: Codable, Sendable, Equatable {
     /// The device's name and driver, as its maker calls them.
     public var name: String
     public var driver: String
-    /// What decides how it computes: vector instructions, libraries, kernels, the plan of each layer.
+    /// What decides its last digits: vector instructions, libraries, the kernels in use.
+    public var details: [String]
+    /// How each layer was computed.
     public var plans: [String]
 }
 
