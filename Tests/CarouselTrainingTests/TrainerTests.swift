@@ -75,7 +75,7 @@ import Testing
                                   backend: try Device.open("cpu"), folder: nil)
         let error = try #require(throws: CarouselError.self) { try trainer.run() }
         #expect(error.status == .diverged)
-        #expect(error.message.contains("after step 1 (epoch 1)"), "\(error.message)")
+        #expect(error.message.contains("after step 1 (epoch 1)") && error.message.contains("weights '"), "\(error.message)")
     }
 
     /// With one step per epoch the average must follow too, or the untrained model is the best for ever.

@@ -1,5 +1,6 @@
 import CarouselCore
 import CarouselNN
+import Foundation
 
 /// Finds where a training first left the range of numbers, by repeating the step with the weights before it.
 struct Autopsy {
@@ -31,7 +32,7 @@ struct Autopsy {
         let sign = switch divergence.sign {
         case .loss(let value): "the loss is \(value) at step \(step)"
         case .gradientNorm(let value): "the gradient norm is \(value) at step \(step)"
-        case .weights: "the weights are not numbers after step \(step)"
+        case .weights: "the weights left the range of float32 after step \(step)"
         }
         var lines = ["training diverged: \(sign) (epoch \(epoch + 1))"]
         let finding = try firstBroken()
@@ -69,18 +70,14 @@ struct Autopsy {
         return advice.joined(separator: ", or ")
     }
 
-    private static func short(_ value: Double) -> String {
-        guard value.isFinite, value != 0 else { return "\(value)" }
-        var scale = 1.0
-        while abs(value) * scale < 100 && scale < 1e300 { scale *= 10 }
-        return scale > 1 ? "\((value * scale).rounded() / scale)" : "\(value.rounded())"
-    }
+    private static func short(_ value: Double) -> String { String(format: "%.3g", value) }
 
     // MARK: Finding
 
     private func firstBroken() throws -> Finding? {
         let model = trainer.model
-        if let finding = try brokenParameter("weights", model.store.weights, Array(model.layers.indices)) { return finding }
+        let isBrokenByUpdate = divergence.sign == .weights
+        if let finding = try brokenParameter("weights", model.store.weights, Array(model.layers.indices), squares: isBrokenByUpdate) { return finding }
         guard !rows.isEmpty else { return nil }
         let batch = trainer.training.batch(rows, weights: trainer.rowWeights)
         let uploaded = try model.upload(batch), context = trainer.context(step: divergence.step)
@@ -89,36 +86,36 @@ struct Autopsy {
             if let finding = try broken(layer, batch) { return finding }
         }
         let (losses, dLogits) = try model.loss(logits, uploaded, labelSmoothing: trainer.configuration.training.labelSmoothing, gradient: true)
-        if let index = try firstBadIndex(losses) { return Finding(what: "the loss of a row", row: batch.indices[index]) }
+        if let (index, value) = try firstBad(losses) { return Finding(what: "the loss of a row: \(value)", row: batch.indices[index]) }
         guard let dLogits else { return nil }
         try model.store.zeroGradients()
         try model.backward(dLogits, context)
         // Gradients come from the head down, so the first broken one is the highest.
-        return try brokenParameter("the gradient of", model.store.gradients, model.layers.indices.reversed())
+        return try brokenParameter("the gradient of", model.store.gradients, model.layers.indices.reversed(), squares: true)
     }
 
     /// The earliest broken step of a layer's tensors.
     private func broken(_ layer: any Layer, _ batch: SequenceBatch) throws -> Finding? {
         var first: (row: Int, finding: Finding)?
         for kept in layer.kept {
-            guard let index = try firstBadIndex(kept.tensor) else { continue }
+            guard let (index, value) = try firstBad(kept.tensor) else { continue }
             let row = index / max(1, kept.tensor.shape[1]), place = kept.place(of: index)
             // Rows are in the order of time; among equals the tensor computed first.
             if let first, first.row <= row { continue }
-            first = (row, Finding(what: "the \(kept.name) of layer '\(layer.name)', \(place.description)",
+            first = (row, Finding(what: "the \(kept.name) of layer '\(layer.name)', \(place.description): \(value)",
                                   row: place.sequence.map { batch.indices[$0] }))
         }
         return first?.finding
     }
 
-    private func brokenParameter(_ what: String, _ flat: Tensor, _ layers: [Int]) throws -> Finding? {
+    /// - Parameter squares: whether numbers count as broken whose squares overflow, which is what makes a norm infinite.
+    private func brokenParameter(_ what: String, _ flat: Tensor, _ layers: [Int], squares: Bool) throws -> Finding? {
         let model = trainer.model, values = try model.backend.readDoubles(flat)
         for layer in layers.map({ model.layers[$0] }) {
             for number in layer.parameters {
                 let parameter = model.store.parameters[number]
                 let range = parameter.offset ..< parameter.offset + parameter.shape.count
-                // Norms beyond float32 come from numbers that are finite, but whose squares are not.
-                guard let index = range.first(where: { !Float(values[$0] * values[$0]).isFinite }) else { continue }
+                guard let index = range.first(where: { !Float(squares ? values[$0] * values[$0] : values[$0]).isFinite }) else { continue }
                 let place = ParameterMeaning(model.configuration, words: [:]).describe(parameter, index - parameter.offset)
                 return Finding(what: "\(what) '\(parameter.name)' \(parameter.shape) at \(place): \(Float(values[index]))")
             }
@@ -126,8 +123,9 @@ struct Autopsy {
         return nil
     }
 
-    private func firstBadIndex(_ tensor: Tensor) throws -> Int? {
-        try trainer.model.backend.readFloats(tensor).firstIndex { !$0.isFinite }
+    private func firstBad(_ tensor: Tensor) throws -> (index: Int, value: Float)? {
+        let values = try trainer.model.backend.readFloats(tensor)
+        return values.firstIndex { !$0.isFinite }.map { ($0, values[$0]) }
     }
 }
 

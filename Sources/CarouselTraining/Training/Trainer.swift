@@ -19,7 +19,7 @@ public final class Trainer {
     let training: EncodedDataSet
     let validation: EncodedDataSet?
     private let test: EncodedDataSet?
-    let rowWeights: [Float]?
+    var rowWeights: [Float]?
     let optimizer: Optimizer
     let step: TrainingStep
     /// Moving average of the weights; nil when off.
