@@ -29,7 +29,7 @@ int cvUsableCores(void) {
     return count > 0 ? (int)count : 1;
 }
 
-cvContext *cvContextCreate(int threads, int instructionSet) {
+cvContext *cvContextCreate(int threads, int instructionSet, cvTuning tuning) {
     cvContext *context = calloc(1, sizeof *context);
     if (!context) return NULL;
     context->pool = cvPoolCreate(threads);
@@ -37,12 +37,25 @@ cvContext *cvContextCreate(int threads, int instructionSet) {
         free(context);
         return NULL;
     }
+    context->tuning = tuning;
     context->kernels = &cvKernelsPlain;
 #if defined(__x86_64__)
     if (instructionSet == cvAVX2) context->kernels = &cvKernelsAVX2;
     if (instructionSet == cvAVX512) context->kernels = &cvKernelsAVX512;
 #endif
     return context;
+}
+
+cvContext *cvContextCreatePlanner(const cvContext *context) {
+    cvContext *planner = malloc(sizeof *planner);
+    if (!planner) return NULL;
+    *planner = *context;
+    planner->pool = cvPoolCreateIdle(context->pool);
+    if (!planner->pool) {
+        free(planner);
+        return NULL;
+    }
+    return planner;
 }
 
 void cvContextDestroy(cvContext *context) {

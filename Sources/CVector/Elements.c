@@ -258,6 +258,7 @@ long cvSquaredNormScratch(long n) { return cvPieces(n, span); }
 float cvSquaredNorm(cvContext *context, long n, const float *x, float *scratch) {
     Job job = {.n = n, .a = x, .c = scratch};
     overElements(context, &job, squaresPiece);
+    if (cvPoolIsIdle(context->pool)) return 0;
     double sum = 0;
     for (long i = 0; i < cvPieces(n, span); i++) sum += (double)scratch[i];
     return (float)sum;

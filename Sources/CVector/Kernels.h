@@ -61,6 +61,7 @@ extern const cvKernels cvKernelsAVX2, cvKernelsAVX512;
 struct cvContext {
     cvPool *pool;
     const cvKernels *kernels;
+    cvTuning tuning;
     void *blas;
     void (*sgemm)(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
                   int ldb, float beta, float *c, int ldc);

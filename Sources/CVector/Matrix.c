@@ -21,8 +21,8 @@ static Job plan(const cvContext *context, const cvProduct *p) {
     Job job = {.context = context, .product = p};
     job.panelColumns = context->kernels->width * context->kernels->panel;
     job.panels = cvPieces(p->n, job.panelColumns);
-    job.rowsPerBlock = 96;
-    job.panelsPerBlock = cvMax(1, 256 / job.panelColumns);
+    job.rowsPerBlock = context->tuning.productRows;
+    job.panelsPerBlock = cvMax(1, context->tuning.productColumns / job.panelColumns);
     // At least eight pieces where the shape gives them.
     while (cvPieces(p->m, job.rowsPerBlock) * cvPieces(job.panels, job.panelsPerBlock) < 8) {
         // Rows first: every block of columns packs a transposed a anew.
@@ -137,6 +137,7 @@ long cvColumnSumsScratch(long rows, long columns) { return cvPieces(rows, chunk)
 
 void cvColumnSums(cvContext *context, long rows, long columns, const float *x, long ld, float *sums, bool accumulate,
                   float *scratch) {
+    if (cvPoolIsIdle(context->pool)) return;
     if (!accumulate) memset(sums, 0, sizeof(float) * (size_t)columns);
     SumJob job = {context, rows, columns, ld, x, scratch};
     long chunks = cvPieces(rows, chunk);

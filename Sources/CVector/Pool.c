@@ -60,6 +60,8 @@ struct cvPool {
     atomic_long next;
     int workers;
     Worker *worker;
+    // Drops all work; `workers` then counts threads that do not exist.
+    bool idle;
 };
 
 // Some microseconds: long enough for the next call of a training step, short enough for busy machines.
@@ -123,8 +125,22 @@ cvPool *cvPoolCreate(int threads) {
     return pool;
 }
 
+cvPool *cvPoolCreateIdle(const cvPool *pool) {
+    cvPool *idle = calloc(1, sizeof *idle);
+    if (!idle) return NULL;
+    idle->idle = true;
+    idle->workers = pool->workers;
+    return idle;
+}
+
+bool cvPoolIsIdle(const cvPool *pool) { return pool->idle; }
+
 void cvPoolDestroy(cvPool *pool) {
     if (!pool) return;
+    if (pool->idle) {
+        free(pool);
+        return;
+    }
     pthread_mutex_lock(&pool->mutex);
     pool->stopping = true;
     pthread_cond_broadcast(&pool->wake);
@@ -140,6 +156,7 @@ void cvPoolDestroy(cvPool *pool) {
 int cvPoolThreads(const cvPool *pool) { return pool->workers + 1; }
 
 void cvPoolRun(cvPool *pool, long pieces, bool parallel, cvPiece run, const void *job) {
+    if (pool->idle) return;
     unsigned long mode = flushDenormals();
     if (!parallel || pieces < 2 || pool->workers == 0) {
         for (long i = 0; i < pieces; i++) run(job, i, 0);

@@ -26,13 +26,12 @@ static float *take(long *size, float *scratch, long count) {
 static int gateCount(int kind) { return kind == cvLSTM ? 4 : kind == cvGRU ? 3 : 1; }
 
 long cvRecurrentBlock(const cvContext *context, int kind, long hidden, long state, long batch) {
-    (void)context;
     // Weights beyond a second-level cache are read from the third once per block and step: larger blocks
     // share each reading among more rows.
     bool large = gateCount(kind) * hidden * state * (long)sizeof(float) > 768 * 1024;
     if (batch <= 8) return cvMax(1, cvPieces(batch, 2));
     if (batch <= 16) return 8;
-    return large && batch >= 48 ? 32 : 16;
+    return large && batch >= 48 ? context->tuning.largeBlockRows : context->tuning.blockRows;
 }
 
 static long areaSize(const cvRecurrent *p, long block) { return cvRound(block * (p->state + 6 * p->hidden), 16) + 16; }
@@ -130,12 +129,14 @@ static bool parallel(const cvRecurrent *p) {
 }
 
 void cvRecurrentForward(cvContext *context, const cvRecurrent *p, float *scratch) {
+    if (cvPoolIsIdle(context->pool)) return;
     Job job = plan(context, p, false, scratch);
     prepare(context, &job);
     cvPoolRun(context->pool, cvPieces(p->batch, job.areas.block), parallel(p), forwardPiece, &job);
 }
 
 void cvRecurrentBackward(cvContext *context, const cvRecurrent *p, float *scratch) {
+    if (cvPoolIsIdle(context->pool)) return;
     Job job = plan(context, p, true, scratch);
     prepare(context, &job);
     cvPoolRun(context->pool, cvPieces(p->batch, job.areas.block), parallel(p), backwardPiece, &job);

@@ -58,6 +58,7 @@ public enum Device {
     }
 
     private static func openCPU() throws -> any Backend {
-        try CPUBackend(threads: try EnvironmentSettings.integer(.threads), useBLAS: try EnvironmentSettings.flag(.blas))
+        try CPUBackend(threads: try EnvironmentSettings.integer(.threads), useBLAS: try EnvironmentSettings.flag(.blas),
+                       tuning: try CPUTuning.named(EnvironmentSettings.tuning.value))
     }
 }

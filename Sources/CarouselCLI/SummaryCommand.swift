@@ -6,8 +6,8 @@ struct SummaryCommand: ParsableCommand {
         commandName: "summary",
         abstract: "Show a model's layers, shapes, parameters, memory and the plan each layer runs with.",
         discussion: """
-            In shapes T is the number of steps and B the rows of a batch. Memory is what one step of training needs at \
-            most, with every row as long as --steps. The plan is the way the device computes a layer.
+            In shapes T is the number of steps and B the rows of a batch. Memory is what training needs at \
+            most, with every row as long as --steps and as many different words as there can be. The plan is the way the device computes a layer.
 
               carousel summary runs/reviews
               carousel summary --preset stacked-lstm --device opencl
@@ -60,11 +60,29 @@ struct SummaryCommand: ParsableCommand {
             throw CarouselError(.usage, "a batch of \(batch) rows of \(steps) steps is larger than any device holds",
                                 hint: "a smaller --batch-size or --steps")
         }
-        let summary = model.summary(batch: batch, steps: steps, moments: optimizer.moments.count)
+        let summary = try model.summary(batch: batch, steps: steps, moments: optimizer.moments.count)
+        let memory = try MemoryPlan(configuration, input: model.input, classes: model.classes, batch: batch, steps: steps, on: backend)
         if printing.json {
-            try Console.print(json: summary)
+            try Console.print(json: Report(summary, memory))
         } else {
-            try Console.print(SummaryTable.lines(summary))
+            try Console.print(SummaryTable.lines(summary) + [memory.line])
+        }
+    }
+
+    /// What `--json` prints.
+    private struct Report: Encodable {
+        var layers: [LayerSummary]
+        var parameters: Int
+        var parameterBytes: Int
+        var activationBytes: Int
+        var memory: MemoryPlan
+
+        init(_ summary: ModelSummary, _ memory: MemoryPlan) {
+            layers = summary.layers
+            parameters = summary.parameters
+            parameterBytes = summary.parameterBytes
+            activationBytes = summary.activationBytes
+            self.memory = memory
         }
     }
 
@@ -76,7 +94,8 @@ struct SummaryCommand: ParsableCommand {
         let configuration = try source.resolve()
         var input = ModelInput.features(width: width)
         if case .embedding? = configuration.model.layers.first { input = .tokens(vocabulary: configuration.preparation.vocabularySize) }
+        // Only its sizes are shown, so it needs neither weights nor the memory for them.
         return (configuration, try SequenceClassifier(configuration.model, input: input, classes: classes,
-                                                      seed: configuration.training.seed, on: backend))
+                                                      seed: configuration.training.seed, on: backend.makePlanner()))
     }
 }

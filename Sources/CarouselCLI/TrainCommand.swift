@@ -101,8 +101,11 @@ struct TrainCommand: ParsableCommand {
         do {
             let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: folder)
             var progress = TrainingProgress()
-            result = try trainer.run(resume: begun != nil, checkpoints: checkpointEvery, observe: { progress.show($0) },
-                                     shouldStop: { Interruption.signal != 0 })
+            Console.message(trainer.memory.line)
+            result = try trainer.memory.explaining {
+                try trainer.run(resume: begun != nil, checkpoints: checkpointEvery, observe: { progress.show($0) },
+                                shouldStop: { Interruption.signal != 0 })
+            }
         } catch {
             if folder.contains(.model) {
                 Console.message("the last good model is in \(folder.path)")

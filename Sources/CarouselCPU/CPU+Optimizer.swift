@@ -15,12 +15,14 @@ extension CPUBackend {
         let result = try floats(sum)
         let partial = try scratch(.kernel, count: cvSquaredNormScratch(x.count))
         let norm = try cvSquaredNorm(context, x.count, floats(x), partial)
+        guard holdsValues else { return }
         result.pointee = accumulate ? result.pointee + norm : norm
     }
 
     /// The factor is computed in Double from the squared norm in float32.
     public func clipByNorm(_ x: Tensor, squaredNorm: Tensor, maximum: Double, variant: OptimizerVariant) throws {
         try Requirements.check(squaredNorm.count == 1, "clip by norm", ["x": x, "squaredNorm": squaredNorm])
+        guard holdsValues else { return }
         let norm = try Double(floats(squaredNorm).pointee).squareRoot()
         // Not min(), which would hide a norm that is not a number.
         let factor: Double
@@ -84,7 +86,10 @@ extension CPUBackend {
                           step.momentum == 0 ? nil : floats(momentum))
     }
 
-    private func isSound(_ fault: Tensor?) throws -> Bool { try fault.map { try floats($0).pointee == 0 } ?? true }
+    private func isSound(_ fault: Tensor?) throws -> Bool {
+        guard holdsValues, let fault else { return true }
+        return try floats(fault).pointee == 0
+    }
 
     /// One pass over the arrays.
     public func average(_ weights: Tensor, into average: Tensor, decay: Double) throws {

@@ -33,9 +33,11 @@ public enum InstructionSet: Int32, Sendable, CaseIterable {
 /// Every call is finished when it returns. Inside a call, worker threads share pieces of work that are
 /// cut by shape alone, so results are the same bits for any number of threads. Denormal numbers count
 /// as zero while a call runs.
-public final class CPUBackend: Backend {
+public final class CPUBackend: MemoryPlanner {
     let context: OpaquePointer
     let meter = MemoryMeter()
+    /// False for a planner: buffers are counted but have no memory, and no work is done.
+    public let holdsValues: Bool
     let instructions: InstructionSet
     private var scratch: [ScratchArea: CPUBuffer] = [:]
 
@@ -44,9 +46,11 @@ public final class CPUBackend: Backend {
     ///   - useBLAS: without AVX-512, large matrix products go to OpenBLAS if the system has it (opened at run
     ///     time). The own AVX-512 product is faster than OpenBLAS at every size the layers use.
     ///   - instructions: nil = the best this processor has.
+    ///   - tuning: how work is cut; never changes a result.
     /// - Throws: `badConfiguration` for a number of threads below 1, `deviceUnavailable` for instructions the
     ///   processor lacks, `outOfMemory`.
-    public init(threads: Int? = nil, useBLAS: Bool = true, instructions: InstructionSet? = nil) throws {
+    public init(threads: Int? = nil, useBLAS: Bool = true, instructions: InstructionSet? = nil,
+                tuning: CPUTuning = CPUTuning.table[0]) throws {
         let threads = threads ?? Int(cvUsableCores())
         guard (1...1024).contains(threads) else {
             throw CarouselError(.badConfiguration, "cannot compute with \(threads) threads", hint: "1 to 1024 threads")
@@ -55,14 +59,28 @@ public final class CPUBackend: Backend {
         guard self.instructions.isAvailable else {
             throw CarouselError(.deviceUnavailable, "this processor has no \(self.instructions.name) instructions")
         }
-        guard let context = cvContextCreate(Int32(threads), self.instructions.rawValue) else {
+        guard let context = cvContextCreate(Int32(threads), self.instructions.rawValue, tuning.values) else {
             throw CarouselError(.outOfMemory, "cannot start \(threads) worker threads", hint: "fewer threads")
         }
         self.context = context
+        holdsValues = true
         if useBLAS && self.instructions != .avx512 { _ = cvContextUseBLAS(context) }
     }
 
+    /// The planner of `backend`.
+    private init(planningFor backend: CPUBackend) throws {
+        guard let context = cvContextCreatePlanner(backend.context) else {
+            throw CarouselError(.outOfMemory, "cannot plan the memory of a training")
+        }
+        self.context = context
+        instructions = backend.instructions
+        holdsValues = false
+    }
+
     deinit { cvContextDestroy(context) }
+
+    /// The same threads, instructions and scratch memory, but nothing is stored or computed.
+    public func makePlanner() throws -> any MemoryPlanner { try CPUBackend(planningFor: self) }
 
     /// float32
     public var scalarType: ElementType { .float32 }
@@ -85,22 +103,32 @@ public final class CPUBackend: Backend {
 
     /// Bytes in live buffers and in the scratch memory kept for reuse.
     public var allocatedBytes: Int { meter.bytes }
+    public var peakBytes: Int { meter.peak }
+    public var largestBuffer: Int { meter.largest }
+
+    /// What the machine or the container has left.
+    public var availableBytes: Int { HostMemory.available }
 
     /// A 64-byte aligned buffer with undefined contents; throws `outOfMemory` naming the bytes.
     public func makeBuffer(count: Int, type: ElementType) throws -> any DeviceBuffer {
         guard type != .float64 else { throw CarouselError(.internalError, "the CPU computes in float32, not in float64") }
-        return try CPUBuffer(count: count, type: type, meter: meter)
+        return try CPUBuffer(count: count, type: type, meter: meter, isCounted: !holdsValues)
     }
 
     /// Throws `internalError` when the byte counts differ or the tensor is another device's.
     public func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) throws {
         let target = try storage(of: tensor, transferring: bytes.count)
+        guard holdsValues else { return }
         if let source = bytes.baseAddress { memcpy(target, source, bytes.count) }
     }
 
     /// Throws `internalError` when the byte counts differ or the tensor is another device's.
     public func read(_ tensor: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws {
         let source = try storage(of: tensor, transferring: bytes.count)
+        guard holdsValues else {
+            for i in bytes.indices { bytes[i] = 0 }
+            return
+        }
         if let target = bytes.baseAddress { memcpy(target, source, bytes.count) }
     }
 
@@ -156,7 +184,7 @@ public final class CPUBackend: Backend {
         if let buffer = scratch[area], buffer.count >= count { return buffer.base.assumingMemoryBound(to: Float.self) }
         // Release first, so that growing never needs both; an eighth more spares ragged batches regrowth.
         scratch[area] = nil
-        let buffer = try CPUBuffer(count: count + count / 8, type: .float32, meter: meter)
+        let buffer = try CPUBuffer(count: count + count / 8, type: .float32, meter: meter, isCounted: !holdsValues)
         scratch[area] = buffer
         return buffer.base.assumingMemoryBound(to: Float.self)
     }
@@ -164,7 +192,17 @@ public final class CPUBackend: Backend {
 
 /// Counts the bytes of live buffers, which may outlive their backend.
 final class MemoryMeter {
-    var bytes = 0
+    private(set) var bytes = 0
+    private(set) var peak = 0
+    private(set) var largest = 0
+
+    func add(_ count: Int) {
+        bytes += count
+        peak = max(peak, bytes)
+        largest = max(largest, count)
+    }
+
+    func remove(_ count: Int) { bytes -= count }
 }
 
 /// 64-byte aligned host memory, one cache line and one AVX-512 vector.
@@ -174,11 +212,16 @@ final class CPUBuffer: DeviceBuffer {
     let base: UnsafeMutableRawPointer
     private let bytes: Int
     private let meter: MemoryMeter
+    private let isCounted: Bool
 
-    init(count: Int, type: ElementType, meter: MemoryMeter) throws {
+    /// An address that no program can use: a planner that touched memory would stop at once.
+    private static var nowhere: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: 64) }
+
+    /// - Parameter isCounted: counts the bytes without having them, for a planner.
+    init(count: Int, type: ElementType, meter: MemoryMeter, isCounted: Bool = false) throws {
         let (bytes, overflow) = count.multipliedReportingOverflow(by: type.byteCount)
-        var memory: UnsafeMutableRawPointer?
-        guard count >= 0, !overflow, posix_memalign(&memory, 64, max(bytes, 64)) == 0, let memory else {
+        var memory = isCounted ? Self.nowhere : nil
+        guard count >= 0, !overflow, isCounted || posix_memalign(&memory, 64, max(bytes, 64)) == 0, let memory else {
             throw CarouselError(.outOfMemory, "cannot allocate \(bytes) bytes for \(count) values of \(type.rawValue)",
                                 hint: "a smaller batch, shorter sequences or a smaller model")
         }
@@ -186,13 +229,14 @@ final class CPUBuffer: DeviceBuffer {
         self.type = type
         self.bytes = bytes
         self.meter = meter
+        self.isCounted = isCounted
         base = memory
-        meter.bytes += bytes
+        meter.add(bytes)
     }
 
     deinit {
-        free(base)
-        meter.bytes -= bytes
+        if !isCounted { free(base) }
+        meter.remove(bytes)
     }
 }
 

@@ -16,8 +16,15 @@ public enum EnvironmentSettings: String, CaseIterable, Sendable {
     /// `off` gives every OpenCL tensor a new buffer of exactly its size that holds NaN, so that a memory checker sees
     /// accesses past its end, and a check of results those before the first write.
     case bufferReuse = "CAROUSEL_BUFFER_REUSE"
+    /// The most memory a training may plan with, in bytes or as `800M`, `6G` (powers of 1024); the default is what the
+    /// system tells.
+    case memory = "CAROUSEL_MEMORY"
 
-    private var value: String? {
+    /// A row of the tables that say how each device cuts its work: `default`, `narrow` or `wide`. Never changes results.
+    case tuning = "CAROUSEL_TUNING"
+
+    /// What the variable holds; nil when it is not set or empty.
+    public var value: String? {
         ProcessInfo.processInfo.environment[rawValue].flatMap { $0.isEmpty ? nil : $0 }
     }
 
@@ -29,6 +36,17 @@ public enum EnvironmentSettings: String, CaseIterable, Sendable {
             throw CarouselError(.usage, "\(setting.rawValue) is \"\(value)\"", hint: "a whole number from 1 to 4096")
         }
         return number
+    }
+
+    /// A number of bytes greater than 0, or nil when not set.
+    /// - Throws: `usage`
+    public static func bytes(_ setting: EnvironmentSettings) throws -> Int? {
+        guard let value = setting.value else { return nil }
+        let shift = ["K": 10, "M": 20, "G": 30, "T": 40][value.suffix(1).uppercased()] ?? 0
+        guard let number = Int(shift == 0 ? value[...] : value.dropLast()), number > 0, number <= Int.max >> (shift + 1) else {
+            throw CarouselError(.usage, "\(setting.rawValue) is \"\(value)\"", hint: "a number of bytes, or one with K, M, G or T: 800M")
+        }
+        return number << shift
     }
 
     /// `on` (the default) or `off`.

@@ -62,4 +62,12 @@ public struct RowIndex {
         order = try backend.makeTensor(lists.order, shape: [lists.order.count])
         segments = try backend.makeTensor(lists.segments, shape: [lists.segments.count])
     }
+
+    /// The sizes of an index alone, with undefined contents: for planning memory.
+    public init(sizesOf count: Int, distinct u: Int, on backend: any Backend) throws {
+        distinct = try backend.makeTensor(shape: [u], type: .int32)
+        positions = try backend.makeTensor(shape: [count], type: .int32)
+        order = try backend.makeTensor(shape: [count], type: .int32)
+        segments = try backend.makeTensor(shape: [u + 1], type: .int32)
+    }
 }

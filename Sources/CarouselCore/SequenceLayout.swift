@@ -87,6 +87,15 @@ public struct PackedLayout {
         reversedRows = try backend.makeTensor(layout.reversedRows, shape: [layout.rows])
         sequenceOfRow = try backend.makeTensor(layout.sequenceOfRow, shape: [layout.rows])
     }
+
+    /// The sizes of a layout alone, with undefined contents: for planning memory.
+    public init(sizesOf layout: SequenceLayout, on backend: any Backend) throws {
+        self.layout = layout
+        lengths = try backend.makeTensor(shape: [layout.batchSize], type: .int32)
+        offsets = try backend.makeTensor(shape: [layout.steps + 1], type: .int32)
+        reversedRows = try backend.makeTensor(shape: [layout.rows], type: .int32)
+        sequenceOfRow = try backend.makeTensor(shape: [layout.rows], type: .int32)
+    }
 }
 
 /// A packed sequence on a device: `values` is [N, F].

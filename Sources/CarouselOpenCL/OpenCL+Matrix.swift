@@ -48,17 +48,17 @@ extension OpenCLBackend {
         }
     }
 
-    /// Tile and number of K slices follow from the shapes alone, so results do too.
+    /// The number of K slices follows from the shape alone, never from the tuned tiles, so results do too.
     private func multiplyTiled(_ p: StridedProduct) throws {
         func tiles(_ edge: Int) -> Int { ((p.m + edge - 1) / edge) * ((p.n + edge - 1) / edge) }
-        let edge = tiles(64) >= 96 ? 64 : 32
-        let group = 16
+        let isLarge = tiles(64) >= 96
         // Few tiles and a long K: several groups share one tile's sum, until about 256 groups are busy.
-        let wanted = min(p.k / 256, 256 / tiles(edge))
+        let wanted = min(p.k / 256, 256 / tiles(isLarge ? 64 : 32))
         let slices = max(1, wanted)
         let slice = (((p.k + slices - 1) / slices) + 15) / 16 * 16
+        let edge = isLarge ? tuning.largeTile : tuning.smallTile, group = tuning.tileGroup
         let defines: KernelDefines = ["TRANSPOSE_A": p.transposeA ? 1 : 0, "TRANSPOSE_B": p.transposeB ? 1 : 0,
-                                      "TILE_M": edge, "TILE_N": edge, "WORK_M": edge / group, "WORK_N": edge / group]
+                                      "TILE_M": edge, "TILE_N": edge, "TILE_K": tuning.tileDepth, "WORK_M": edge / group, "WORK_N": edge / group]
         let global = ((p.n + edge - 1) / edge * group, (p.m + edge - 1) / edge * group, slices)
         let target = slices > 1 ? try makeTensor(shape: [slices, p.m, p.n]) : p.c
         try launch(.matmulTiled, defines, global: global, local: (group, group, 1),
@@ -71,10 +71,13 @@ extension OpenCLBackend {
                     .int(p.n), .flag(p.accumulate)])
     }
 
+    /// The same for all kernels of the cpu family's product, so that they are one program.
+    private var panelDefines: KernelDefines { ["BLOCK_M": tuning.productRows, "BLOCK_K": tuning.productDepth] }
+
     /// Packs op(b) [K, N] for `multiply(_:panels:)` and the recurrent `rows` plan.
     func pack(_ b: Tensor, stride: Int, transpose: Bool, k: Int, n: Int) throws -> PackedPanels {
         let panels = try makeTensor(shape: [(n + 31) / 32, k, 32])
-        try launch(.matmulPackPanels, global: ((n + 31) / 32, (k + 63) / 64, 1),
+        try launch(.matmulPackPanels, panelDefines, global: ((n + 31) / 32, (k + 63) / 64, 1),
                    [.tensor(b), .int(stride), .flag(transpose), .int(k), .int(n), .tensor(panels)])
         return PackedPanels(panels: panels, k: k, n: n)
     }
@@ -83,10 +86,10 @@ extension OpenCLBackend {
         var a = p.a
         if p.transposeA {
             a = try makeTensor(shape: [(p.m + 7) / 8, p.k, 8])
-            try launch(.matmulPackRows, global: ((p.m + 63) / 64, (p.k + 63) / 64, 1),
+            try launch(.matmulPackRows, panelDefines, global: ((p.m + 63) / 64, (p.k + 63) / 64, 1),
                        [.tensor(p.a), .int(p.strideA), .int(p.k), .int(p.m), .tensor(a)])
         }
-        let block = 64  // BLOCK_M of the kernel
+        let block = tuning.productRows
         // Wider items read a less often, as long as every compute unit has a few. Each element is one chain
         // of fma however the work is cut, so this does not change results.
         let groups = (p.m + block - 1) / block
@@ -94,7 +97,7 @@ extension OpenCLBackend {
         while width < 256, width < p.n, groups * ((p.n + 2 * width - 1) / (2 * width)) >= 4 * device.computeUnits {
             width *= 2
         }
-        try launch(.matmulPanels, global: ((p.n + width - 1) / width, groups, 1),
+        try launch(.matmulPanels, panelDefines, global: ((p.n + width - 1) / width, groups, 1),
                    [.tensor(a), .int(p.strideA), .flag(p.transposeA), .tensor(panels.panels), .optional(p.bias),
                     .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate), .int(width)])
     }

@@ -68,24 +68,20 @@ extension OpenCLBackend {
                 + "kernel, queued without waiting"
         case .cpu:
             let weights = cell.gateCount * hidden * state * 4
-            let block = Self.blockRows
+            let block = tuning.blockRows
             return "rows (cpu kernels): one launch per sequence, \(block)-row blocks in \((batch + block - 1) / block) "
                 + "work-groups, \(weights / 1024) KB of recurrent weights packed in 32-column panels"
         }
     }
 
-    /// Sequences per work-group of the `rows` plan: one register tile. Blocks of 16 and 32 were no faster. Each
-    /// element is one chain of fma whatever the block, so the number does not change results.
-    static let blockRows = 8
-
     /// Work-groups of the `rows` plan for a batch. Sequences without steps lie at the end and need none.
     func rowGroups(_ pass: RecurrentPass) -> Int {
-        ((pass.layout.layout.activeRows.first ?? 0) + Self.blockRows - 1) / Self.blockRows
+        ((pass.layout.layout.activeRows.first ?? 0) + tuning.blockRows - 1) / tuning.blockRows
     }
 
     func defines(_ pass: RecurrentPass) -> KernelDefines {
         let cell = pass.cell
-        let block = Self.blockRows
+        let block = tuning.blockRows
         switch cell.kind {
         case .rnn: return ["ACTIVATION": cell.activation.kernelNumber, "BLOCK_ROWS": block]
         case .lstm:

@@ -11,13 +11,15 @@ import Foundation
 /// Environment: `CAROUSEL_KERNEL_FAMILY=gpu|cpu` chooses the family, `CAROUSEL_KERNEL_CACHE=off` switches the
 /// cache of built programs off, `CAROUSEL_KERNEL_DIRECTORY` names a folder whose `.cl` files replace the
 /// embedded ones of the same name, `CAROUSEL_BUFFER_REUSE=off` makes every tensor a new buffer of exactly
-/// its size that holds NaN.
-public final class OpenCLBackend: Backend {
+/// its size that holds NaN, `CAROUSEL_TUNING` names a row of `Tuning.table`.
+public final class OpenCLBackend: MemoryPlanner {
     /// How the expensive kernels are written.
     public enum KernelFamily: String, Sendable, CaseIterable { case gpu, cpu }
 
     public let info: DeviceInfo
     public let family: KernelFamily
+    /// How the kernels' work is cut; never changes a result.
+    public let tuning: Tuning
     public var scalarType: ElementType { .float32 }
 
     let context: OpenCLContext
@@ -25,6 +27,8 @@ public final class OpenCLBackend: Backend {
     let memory: BufferPool
     let programs: ProgramCache
     let device: OpenCLDeviceDescription
+    /// False for a planner: buffers are counted but have no memory, and nothing is queued.
+    public let holdsValues: Bool
 
     /// - Parameters:
     ///   - index: position in `devices().devices`.
@@ -55,10 +59,12 @@ public final class OpenCLBackend: Backend {
             }
             family = chosen
         }
+        tuning = try Tuning.named(environment["CAROUSEL_TUNING"])
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found[index].handle)
         queue = try CommandQueue(context)
-        memory = BufferPool(context: context, largestAllocation: device.largestAllocation,
+        memory = BufferPool(source: .device(queue), largestAllocation: device.largestAllocation,
                             reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
+        holdsValues = true
         programs = ProgramCache(context: context, device: device, family: family,
                                 sources: KernelSources(environment: environment),
                                 binaries: BinaryCache(directory: cacheDirectory, environment: environment))
@@ -67,8 +73,21 @@ public final class OpenCLBackend: Backend {
                           memory: device.memory, largestAllocation: device.largestAllocation,
                           isGPU: device.type == .gpu,
                           details: ["\(family.rawValue) kernels", device.languageVersion,
-                                    "\(device.localMemory) bytes of local memory"] + device.extensions)
+                                    "\(device.localMemory) bytes of local memory"] + device.extensions
+                              + (tuning == Tuning.table[0] ? [] : ["tuning \(tuning.name)"]))
     }
+
+    /// The planner of `backend`.
+    private init(planningFor backend: OpenCLBackend) {
+        (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
+        (context, queue, programs) = (backend.context, backend.queue, backend.programs)
+        // Without a limit for one buffer, so that the plan can tell how large it would have to be.
+        memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses)
+        holdsValues = false
+    }
+
+    /// The same kernels and the same pool of buffers, but nothing is allocated or queued.
+    public func makePlanner() throws -> any MemoryPlanner { OpenCLBackend(planningFor: self) }
 
     /// All OpenCL devices of this machine, or why there are none. Never throws: a failing driver is a reason.
     public static func devices() -> OpenCLDiscoveryResult {
@@ -99,7 +118,7 @@ extension OpenCLBackend {
             throw CarouselError(.internalError, "\(info.selector) computes in float32 and has no float64 tensors")
         }
         let buffer = try memory.make(count: count, type: type)
-        if !memory.reuses {
+        if !memory.reuses && holdsValues {
             // All bits set: a NaN, or −1.
             let unwritten = [UInt8](repeating: 0xFF, count: count * type.byteCount)
             try unwritten.withUnsafeBytes { try queue.write($0, to: buffer, at: 0) }
@@ -109,17 +128,31 @@ extension OpenCLBackend {
 
     public func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) throws {
         try checkTransfer(bytes.count, tensor)
+        guard holdsValues else { return }
         try queue.write(bytes, to: buffer(of: tensor), at: tensor.offset * tensor.type.byteCount)
     }
 
     public func read(_ tensor: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws {
         try checkTransfer(bytes.count, tensor)
+        guard holdsValues else {
+            for i in bytes.indices { bytes[i] = 0 }
+            return
+        }
         try queue.read(buffer(of: tensor), at: tensor.offset * tensor.type.byteCount, into: bytes)  // sync point
     }
 
     public func finish() throws { try queue.finish() }  // sync point
 
     public var allocatedBytes: Int { memory.allocatedBytes }
+    public var peakBytes: Int { memory.peakBytes }
+    public var largestBuffer: Int { memory.largestBuffer }
+
+    /// The device's memory without what this backend holds; a device that is a CPU shares the machine's.
+    public var availableBytes: Int {
+        let left = max(1, info.memory - allocatedBytes)
+        let host = device.type == .cpu ? HostMemory.available : 0
+        return host > 0 ? min(left, host) : left
+    }
 
     private func checkTransfer(_ bytes: Int, _ tensor: Tensor) throws {
         guard bytes == tensor.count * tensor.type.byteCount else {

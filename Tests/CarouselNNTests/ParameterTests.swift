@@ -93,7 +93,7 @@ import Testing
         ]
         let model = try SequenceClassifier(ModelConfiguration(layers: layers), input: .tokens(vocabulary: 10), classes: 2, seed: 1,
                                            on: ReferenceBackend())
-        let summary = model.summary(batch: 2, steps: 7, moments: 2)
+        let summary = try model.summary(batch: 2, steps: 7, moments: 2)
         let elements = summary.layers.map { $0.activationBytes / 8 }
         #expect(elements[2] == 14 * (2 * 5 + 4), "dense on every step: y, dz, dx")
         #expect(elements[3] == 14 * 2 * 5, "dropout on every step: y, dx")

@@ -13,12 +13,21 @@ enum { cvPlain = 0, cvAVX2 = 1, cvAVX512 = 2 };
 enum { cvLinear = 0, cvTanh = 1, cvSigmoid = 2, cvReLU = 3, cvHardSigmoid = 4 };
 enum { cvRNN = 0, cvLSTM = 1, cvGRU = 2 };
 
+/// How work is cut; results do not depend on it. Rows and columns of a block of a product; sequences a worker takes
+/// through a recurrent layer, and through one whose weights exceed the second-level cache.
+typedef struct {
+    long productRows, productColumns, blockRows, largeBlockRows;
+} cvTuning;
+
 /// The best instruction set of this processor.
 int cvBestInstructionSet(void);
 /// Cores this process may run on.
 int cvUsableCores(void);
 /// NULL if memory runs out. Starts `threads` - 1 workers (fewer if the system refuses them).
-cvContext *cvContextCreate(int threads, int instructionSet);
+cvContext *cvContextCreate(int threads, int instructionSet, cvTuning tuning);
+/// A context that needs the same scratch memory as this one but touches no array and computes nothing. NULL if memory
+/// runs out.
+cvContext *cvContextCreatePlanner(const cvContext *);
 void cvContextDestroy(cvContext *);
 int cvContextThreads(const cvContext *);
 /// Opens OpenBLAS at run time and uses it for large products; false if there is none.

@@ -10,9 +10,24 @@ public protocol MemoryOperations {
     func finish() throws
     /// Bytes in live buffers, including the backend's own scratch memory.
     var allocatedBytes: Int { get }
+    /// False for a planner, for which making values would be wasted work.
+    var holdsValues: Bool { get }
+    /// Bytes that buffers may still take, as far as the system tells now; 0 = unknown.
+    var availableBytes: Int { get }
+    /// A planner of this device, without any buffer yet.
+    func makePlanner() throws -> any MemoryPlanner
 }
 
 extension Backend {
+    /// True: buffers keep what is written.
+    public var holdsValues: Bool { true }
+
+    /// The device's memory without what this backend holds already.
+    public var availableBytes: Int { info.memory == 0 ? 0 : max(1, info.memory - allocatedBytes) }
+
+    /// Counts the buffers of the caller; right for a device without scratch memory.
+    public func makePlanner() throws -> any MemoryPlanner { CountingBackend(info: info, scalarType: scalarType) }
+
     /// An uninitialised tensor of the backend's scalar type, or of `type`.
     public func makeTensor(shape: Shape, type: ElementType? = nil) throws -> Tensor {
         Tensor(buffer: try makeBuffer(count: shape.count, type: type ?? scalarType), shape: shape)

@@ -22,6 +22,16 @@ public enum Truncation: String, Codable, Sendable, CaseIterable {
     case tail
     /// Half from the beginning (one more when odd), half from the end.
     case middle
+
+    /// What remains of `tokens`, at most `limit`.
+    public func cut<Element>(_ tokens: [Element], to limit: Int) -> [Element] {
+        guard tokens.count > limit else { return tokens }
+        switch self {
+        case .head: return Array(tokens.prefix(limit))
+        case .tail: return Array(tokens.suffix(limit))
+        case .middle: return Array(tokens.prefix((limit + 1) / 2) + tokens.suffix(limit / 2))
+        }
+    }
 }
 
 /// What turns raw text into token numbers; saved with every model.

@@ -86,13 +86,7 @@ public struct TextPreparation: Sendable {
     }
 
     private func truncated<Element>(_ tokens: [Element]) -> [Element] {
-        let limit = configuration.maximumLength
-        guard tokens.count > limit else { return tokens }
-        switch configuration.truncation {
-        case .head: return Array(tokens.prefix(limit))
-        case .tail: return Array(tokens.suffix(limit))
-        case .middle: return Array(tokens.prefix((limit + 1) / 2) + tokens.suffix(limit / 2))
-        }
+        configuration.truncation.cut(tokens, to: configuration.maximumLength)
     }
 }
 

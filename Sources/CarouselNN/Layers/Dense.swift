@@ -7,7 +7,6 @@ final class Dense: Layer {
     let parameters: [Int]
     private let inputWidth: Int
     private let activation: Activation
-    private let isOnSequence: Bool
     private let store: ParameterStore
     private let backend: any Backend
     private let workspace: Workspace
@@ -16,12 +15,8 @@ final class Dense: Layer {
     /// Of a sequence; nil on vectors.
     private var layout: SequenceLayout?
 
-    /// - Parameters:
-    ///   - prefix: `dense.{k}` or `head`.
-    ///   - isOnSequence: whether it works on every step, or on one vector per sequence.
-    init(_ configuration: DenseConfiguration, inputWidth: Int, prefix: String, isOnSequence: Bool, initializer: InitializerFamily,
-         store: ParameterStore) {
-        self.isOnSequence = isOnSequence
+    /// - Parameter prefix: `dense.{k}` or `head`.
+    init(_ configuration: DenseConfiguration, inputWidth: Int, prefix: String, initializer: InitializerFamily, store: ParameterStore) {
         name = prefix
         outputWidth = configuration.units
         activation = configuration.activation
@@ -63,6 +58,8 @@ final class Dense: Layer {
         return y
     }
 
+    func forget() { (x, y) = (nil, nil) }
+
     func backward(_ gradient: LayerGradient, _ context: PassContext) throws -> LayerGradient? {
         guard let x, let y, var dy = gradient.values else { return nil }
         if activation != .linear {
@@ -81,7 +78,5 @@ final class Dense: Layer {
         y.map { [KeptTensor("output", $0, layout.map { .packed($0, reversed: false) } ?? .sequences)] } ?? []
     }
 
-    func activationCount(rows: Int, batch: Int) -> Int {
-        (isOnSequence ? rows : batch) * (outputWidth * (activation == .linear ? 1 : 2) + inputWidth)
-    }
+    var activationBytes: Int { workspace.byteCount }
 }

@@ -7,15 +7,12 @@ final class DropoutLayer: Layer {
     let parameters: [Int] = []
     private let rate: Double
     private let perSequence: Bool
-    private let isOnSequence: Bool
     private let number: Int
     private let backend: any Backend
     private let workspace: Workspace
     private var layout: PackedLayout?
 
-    /// - Parameter isOnSequence: whether it works on every step, or on one vector per sequence.
-    init(_ configuration: DropoutConfiguration, inputWidth: Int, isOnSequence: Bool, number: Int, backend: any Backend) {
-        self.isOnSequence = isOnSequence
+    init(_ configuration: DropoutConfiguration, inputWidth: Int, number: Int, backend: any Backend) {
         name = "dropout"
         outputWidth = inputWidth
         rate = configuration.rate
@@ -55,6 +52,8 @@ final class DropoutLayer: Layer {
         }
     }
 
+    func forget() { layout = nil }
+
     func backward(_ gradient: LayerGradient, _ context: PassContext) throws -> LayerGradient? {
         guard rate > 0 else { return gradient }
         var result = LayerGradient(values: nil)
@@ -71,5 +70,5 @@ final class DropoutLayer: Layer {
         return result
     }
 
-    func activationCount(rows: Int, batch: Int) -> Int { 2 * (isOnSequence ? rows : batch) * outputWidth }
+    var activationBytes: Int { workspace.byteCount }
 }

@@ -52,6 +52,8 @@ final class Embedding: Layer {
         return .sequence(SequenceValue(.dense(values), layout: layout))
     }
 
+    func forget() { (index, mask) = (nil, nil) }
+
     func backward(_ gradient: LayerGradient, _ context: PassContext) throws -> LayerGradient? {
         guard let index, let dValues = gradient.values else { return nil }
         var dRows = dValues
@@ -68,5 +70,5 @@ final class Embedding: Layer {
         rows.map { [KeptTensor("vectors", $0, .tokens)] } ?? []
     }
 
-    func activationCount(rows: Int, batch: Int) -> Int { handsOnIndex ? rows * outputWidth : 2 * rows * outputWidth }
+    var activationBytes: Int { workspace.byteCount }
 }

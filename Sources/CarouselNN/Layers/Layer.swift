@@ -66,10 +66,12 @@ public protocol Layer: AnyObject {
     /// Numbers of its parameters in the store.
     var parameters: [Int] { get }
     func forward(_ value: LayerValue, _ context: PassContext) throws -> LayerValue
+    /// Lets go of the tensors of the last pass, so that they can give way to those of a larger batch.
+    func forget()
     /// Adds to the parameters' gradients and returns the gradient of its input, nil where nobody needs it.
     func backward(_ gradient: LayerGradient, _ context: PassContext) throws -> LayerGradient?
-    /// Elements kept between forward and backward for `rows` packed rows of `batch` sequences.
-    func activationCount(rows: Int, batch: Int) -> Int
+    /// Bytes of the tensors it has made for its activations and their gradients so far; they grow with the batches.
+    var activationBytes: Int { get }
     /// How the backend runs it, where there is a choice.
     func plan(batch: Int) -> String?
     /// What it computed in its last forward pass in training, before any backward pass.

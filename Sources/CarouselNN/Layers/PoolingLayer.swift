@@ -40,6 +40,8 @@ final class PoolingLayer: Layer {
         return .vector(result)
     }
 
+    func forget() { layout = nil }
+
     func backward(_ gradient: LayerGradient, _ context: PassContext) throws -> LayerGradient? {
         guard let layout, let dy = gradient.values else { return nil }
         let batch = layout.layout.batchSize
@@ -62,7 +64,5 @@ final class PoolingLayer: Layer {
         return result
     }
 
-    func activationCount(rows: Int, batch: Int) -> Int {
-        batch * outputWidth * 3 + (kinds == [.last] ? 0 : rows * width)
-    }
+    var activationBytes: Int { workspace.byteCount }
 }

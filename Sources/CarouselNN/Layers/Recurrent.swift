@@ -54,6 +54,11 @@ final class Recurrent: Layer {
         return .sequence(SequenceValue(.dense(try appendInput(sequence.input, to: values)), layout: sequence.layout))
     }
 
+    func forget() {
+        input = nil
+        for direction in directions { direction.forget() }
+    }
+
     func backward(_ gradient: LayerGradient, _ context: PassContext) throws -> LayerGradient? {
         let dFinal = configuration.output == .last ? gradient.values : gradient.finalState
         var dValues = configuration.output == .last ? nil : gradient.values
@@ -155,13 +160,7 @@ final class Recurrent: Layer {
         try backend.copyColumns(source, from: 0, to: target, at: column, width: stateWidth, scale: scale, accumulate: accumulate)
     }
 
-    func activationCount(rows: Int, batch: Int) -> Int {
-        let h = configuration.units, r = stateWidth
-        let kept = directions[0].cell.gateCount * h + 2 * r + (directions[0].cell.kind == .rnn ? 0 : h)
-            + (configuration.projection == nil ? 0 : h)
-        let merged = (configuration.bidirectional == nil ? 0 : mergedWidth + r) + (configuration.concatInput ? 2 * outputWidth : 0)
-        return rows * (directions.count * kept + merged) + batch * 2 * directions.count * r
-    }
+    var activationBytes: Int { directions.reduce(workspace.byteCount) { $0 + $1.activationBytes } }
 
     func plan(batch: Int) -> String? {
         backend.recurrentPlan(cell: directions[0].cell, input: inputWidth, hidden: configuration.units, state: stateWidth, batch: batch)

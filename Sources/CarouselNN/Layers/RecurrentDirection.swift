@@ -52,6 +52,9 @@ final class RecurrentDirection {
         parameters = [numbers.wIH, numbers.wHH, numbers.wHR, numbers.bIH, numbers.bHH].compactMap { $0 }
     }
 
+    /// Bytes of its tensors.
+    var activationBytes: Int { workspace.byteCount }
+
     private func weights(_ view: (Int) -> Tensor) -> RecurrentWeights {
         RecurrentWeights(wIH: view(numbers.wIH), wHH: view(numbers.wHH), wHR: numbers.wHR.map(view),
                          bIH: numbers.bIH.map(view), bHH: numbers.bHH.map(view))
@@ -106,6 +109,9 @@ final class RecurrentDirection {
         }
         return tensors + [KeptTensor("state", pass.y, rows)]
     }
+
+    /// Lets go of the last pass.
+    func forget() { pass = nil }
 
     /// [B, R] of the last forward pass.
     var finalState: Tensor { pass!.hT }

@@ -11,6 +11,14 @@ public struct DeviceBatch {
     /// Σ of the weights, B without.
     public let weightSum: Double
 
+    init(layout: PackedLayout, value: LayerValue, labels: Tensor?, weights: Tensor?, weightSum: Double) {
+        self.layout = layout
+        self.value = value
+        self.labels = labels
+        self.weights = weights
+        self.weightSum = weightSum
+    }
+
     /// - Parameter reversed: whether a layer reads the tokens backwards.
     public init(_ batch: SequenceBatch, reversed: Bool, on backend: any Backend) throws {
         layout = try PackedLayout(batch.layout, on: backend)

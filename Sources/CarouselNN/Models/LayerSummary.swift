@@ -6,7 +6,7 @@ public struct LayerSummary: Codable, Sendable {
     /// Shape of what the layer hands on, with letters for what a batch decides.
     public var output: String
     public var parameters: Int
-    /// Bytes kept for the backward pass at the given batch and length.
+    /// Bytes of the layer's activations and their gradients at the given batch and length.
     public var activationBytes: Int
     public var plan: String?
 }
@@ -21,10 +21,21 @@ public struct ModelSummary: Codable, Sendable {
 }
 
 extension SequenceClassifier {
-    /// Layers, shapes, parameters, memory for `batch` sequences of `steps` steps, and the backend's plans.
+    /// Forward and backward on sizes alone.
+    private func rehearse(_ shape: BatchShape) throws {
+        let batch = try batch(of: shape), context = PassContext(mode: .training)
+        guard let dLogits = try loss(try forward(batch, context), batch, gradient: true).dLogits else { return }
+        try backward(dLogits, context)
+    }
+
+    /// Layers, shapes, parameters, memory for `batch` sequences of `steps` steps with as many different tokens as
+    /// there can be, and the backend's plans.
     /// - Parameter moments: flat buffers of the optimizer (2 for Adam).
-    public func summary(batch: Int, steps: Int, moments: Int) -> ModelSummary {
+    public func summary(batch: Int, steps: Int, moments: Int) throws -> ModelSummary {
         let scalar = backend.scalarType.byteCount
+        // What the layers ask for is seen in a rehearsed pass, not computed beside it.
+        let rehearsed = try SequenceClassifier(configuration, input: input, classes: classes, seed: 0, on: backend.makePlanner())
+        try rehearsed.rehearse(BatchShape(lengths: [Int](repeating: steps, count: batch), distinct: input.distinct(ofRows: batch * steps)))
         var isSequence = true
         var rows: [LayerSummary] = []
         for (number, layer) in layers.enumerated() {
@@ -38,7 +49,7 @@ extension SequenceClassifier {
             rows.append(LayerSummary(
                 name: layer.name, output: isSequence ? "[T, B, \(layer.outputWidth)]" : "[B, \(layer.outputWidth)]",
                 parameters: layer.parameters.reduce(0) { $0 + store.parameters[$1].shape.count },
-                activationBytes: layer.activationCount(rows: batch * steps, batch: batch) * scalar,
+                activationBytes: rehearsed.layers[number].activationBytes,
                 plan: layer.plan(batch: batch)))
         }
         return ModelSummary(layers: rows, parameters: store.parameterCount,

@@ -6,6 +6,14 @@ public enum ModelInput: Sendable, Codable, Equatable {
     case tokens(vocabulary: Int)
     /// Numeric sequences of this many channels.
     case features(width: Int)
+
+    /// The most different tokens among so many; nil for numbers.
+    public func distinct(ofRows rows: Int) -> Int? {
+        switch self {
+        case .tokens(let vocabulary): min(rows, vocabulary)
+        case .features: nil
+        }
+    }
 }
 
 /// The layers of a configuration on one device, with a head that gives the logits of the classes.
@@ -44,7 +52,7 @@ public final class SequenceClassifier {
         }
         let store = ParameterStore(backend: backend)
         var layers: [any Layer] = []
-        var recurrent = 0, dense = 0, backwards = false, isSequence = true
+        var recurrent = 0, dense = 0, backwards = false
         let all = configuration.layers
         for (number, layer) in all.enumerated() {
             switch layer {
@@ -59,20 +67,18 @@ public final class SequenceClassifier {
                 layers.append(Recurrent(kind, c, inputWidth: width, index: recurrent, initializer: configuration.initializer,
                                         wantsInputGradient: !layers.isEmpty, store: store))
                 recurrent += 1
-                isSequence = c.output == .sequences
             case .pooling(let c):
-                isSequence = false
                 layers.append(PoolingLayer(c, inputWidth: width, backend: backend))
             case .dropout(let c):
-                layers.append(DropoutLayer(c, inputWidth: width, isOnSequence: isSequence, number: number, backend: backend))
+                layers.append(DropoutLayer(c, inputWidth: width, number: number, backend: backend))
             case .dense(let c):
-                layers.append(Dense(c, inputWidth: width, prefix: "dense.\(dense)", isOnSequence: isSequence,
+                layers.append(Dense(c, inputWidth: width, prefix: "dense.\(dense)",
                                     initializer: configuration.initializer, store: store))
                 dense += 1
             }
             width = layers[layers.count - 1].outputWidth
         }
-        layers.append(Dense(DenseConfiguration(units: sigmoid ? 1 : classes), inputWidth: width, prefix: "head", isOnSequence: false,
+        layers.append(Dense(DenseConfiguration(units: sigmoid ? 1 : classes), inputWidth: width, prefix: "head",
                             initializer: configuration.initializer, store: store))
         try store.allocate(seed: seed)
         self.configuration = configuration
@@ -92,6 +98,7 @@ public final class SequenceClassifier {
 
     /// Logits [B, C], [B, 1] with a sigmoid head; rows in the batch's order.
     public func forward(_ batch: DeviceBatch, _ context: PassContext) throws -> Tensor {
+        for layer in layers { layer.forget() }
         var value = batch.value
         for layer in layers { value = try layer.forward(value, context) }
         guard case .vector(let logits) = value else {

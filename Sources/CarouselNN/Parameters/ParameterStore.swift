@@ -53,6 +53,7 @@ public final class ParameterStore {
         }
         weights = try makeCompanion()
         gradients = try makeCompanion()
+        guard backend.holdsValues else { return }
         for (number, parameter) in parameters.enumerated() {
             var generator = SeededGenerator(seed: seed, purpose: 0x1000 + UInt64(number))
             let values = parameter.initializer.values(count: parameter.shape.count, generator: &generator)

@@ -7,6 +7,9 @@ public final class Workspace {
 
     public init(backend: any Backend) { self.backend = backend }
 
+    /// Bytes of all tensors as they are now.
+    public var byteCount: Int { buffers.values.reduce(0) { $0 + $1.count * $1.type.byteCount } }
+
     /// A tensor with undefined contents, valid until the same name is asked for again.
     public func tensor(_ name: String, _ shape: Shape, type: ElementType? = nil) throws -> Tensor {
         let type = type ?? backend.scalarType

@@ -18,19 +18,29 @@ extension OpenCLBackend {
     /// - Parameter firstRow: what `get_global_id(1)` starts from.
     func launch(_ name: KernelName, _ defines: KernelDefines = [:], global: (Int, Int, Int),
                 local: (Int, Int, Int) = (1, 1, 1), firstRow: Int = 0, _ arguments: [KernelArgument]) throws {
-        guard global.0 > 0, global.1 > 0, global.2 > 0 else { return }
+        guard holdsValues, global.0 > 0, global.1 > 0, global.2 > 0 else { return }
         let kernel = try programs.kernel(name, defines)
         var index: cl_uint = 0
         for argument in arguments { try set(argument, of: kernel, at: &index) }
         func whole(_ count: Int, _ group: Int) -> Int { (count + group - 1) / group * group }
-        try queue.launch(kernel, global: (whole(global.0, local.0), whole(global.1, local.1), whole(global.2, local.2)),
-                         local: local, offset: (0, firstRow, 0))
+        func start() throws {
+            try queue.launch(kernel, global: (whole(global.0, local.0), whole(global.1, local.1), whole(global.2, local.2)),
+                             local: local, offset: (0, firstRow, 0))
+        }
+        do {
+            try start()
+        } catch let error as CarouselError where error.status == .outOfMemory {
+            // Some drivers find memory for a buffer only when a kernel first uses it.
+            memory.trim(to: 0)
+            try queue.finish()
+            try start()
+        }
     }
 
     /// One work-item per element.
     func launch(_ name: KernelName, _ defines: KernelDefines = [:], count: Int,
                 _ arguments: [KernelArgument]) throws {
-        try launch(name, defines, global: (count, 1, 1), local: (count < 64 ? 16 : 128, 1, 1), arguments)
+        try launch(name, defines, global: (count, 1, 1), local: (count < 64 ? 16 : tuning.vectorGroup, 1, 1), arguments)
     }
 
     /// One work-item per column and row; on the cpu family one per row (`EACH_COLUMN` in the kernels).
@@ -39,7 +49,7 @@ extension OpenCLBackend {
         if family == .cpu {
             return try launch(name, defines, global: (columns > 0 ? 1 : 0, rows, 1), arguments)
         }
-        let width = columns >= 64 ? 64 : columns > 8 ? 16 : columns > 2 ? 4 : 1
+        let width = columns >= 64 ? tuning.columnGroup : columns > 8 ? 16 : columns > 2 ? 4 : 1
         let height = columns > 8 ? 1 : 16
         // OpenCL promises no number of groups, and CUDA's grids end at this one beyond the first dimension.
         let most = Self.mostGroups * height

@@ -1,67 +1,115 @@
 import CarouselCore
 import COpenCL
 
+/// Where a pool's memory comes from: the device, or nowhere when only sizes are counted.
+struct BufferSource {
+    /// A buffer of so many bytes, or nil and OpenCL's code.
+    let allocate: (Int) -> (cl_mem?, cl_int)
+    let release: (cl_mem) -> Void
+    /// Waits until released buffers are really free: the device keeps those that queued commands use.
+    let settle: () throws -> Void
+
+    static func device(_ queue: CommandQueue) -> BufferSource {
+        let context = queue.context
+        return BufferSource(allocate: { bytes in
+            var code: cl_int = 0
+            let handle = context.cl.clCreateBuffer(context.handle, cl_mem_flags(CL_MEM_READ_WRITE), bytes, nil, &code)
+            return (code == CL_SUCCESS ? handle : nil, code)
+        }, release: { _ = context.cl.clReleaseMemObject($0) }, settle: { try queue.finish() })
+    }
+
+    /// For a planner: handles that no call to OpenCL may see.
+    static var counted: BufferSource {
+        BufferSource(allocate: { _ in (cl_mem(bitPattern: 1), CL_SUCCESS) }, release: { _ in }, settle: {})
+    }
+}
+
 /// Makes device buffers and keeps released ones for reuse: a training step asks for the same scratch sizes
 /// again and again. The queue runs in order, so a buffer can be handed out while commands that used it for
 /// its former owner are still queued.
+///
+/// Released buffers are kept only as far as the buffers in use were ever large together: what the pool keeps
+/// never makes a training need more memory than its largest step does anyway, so that step is the plan.
 final class BufferPool {
-    private let context: OpenCLContext
+    private let source: BufferSource
     private let largestAllocation: Int
     /// Without, every buffer is new and exactly as large as asked for.
     let reuses: Bool
     /// Released buffers, oldest first.
     private var free: [(handle: cl_mem, capacity: Int)] = []
-    private var freeBytes = 0
+    /// Bytes of all buffers, those kept for reuse included.
     private(set) var allocatedBytes = 0
+    /// Largest value of `allocatedBytes`.
+    private(set) var peakBytes = 0
+    /// Largest buffer asked for.
+    private(set) var largestBuffer = 0
+    /// Bytes the live buffers were asked for, and the largest value of that; a buffer taken from the kept ones may be larger.
+    private var wantedBytes = 0
+    private var peakWantedBytes = 0
+    /// Buffers the device has made so far.
+    private(set) var madeCount = 0
 
     /// Buffers kept beyond this many are returned to the device, oldest first.
     private static let keptBuffers = 64
 
-    init(context: OpenCLContext, largestAllocation: Int, reuses: Bool) {
+    /// - Parameter largestAllocation: bytes the device allows in one buffer; 0 = unknown.
+    init(source: BufferSource, largestAllocation: Int, reuses: Bool) {
+        self.source = source
         self.reuses = reuses
-        self.context = context
         self.largestAllocation = largestAllocation
     }
 
     deinit { trim(to: 0) }
 
     /// Memory for `count` elements with undefined contents; at least one element is allocated.
+    /// - Throws: `outOfMemory` when the device has none left even after the kept buffers were given back.
     func make(count: Int, type: ElementType) throws -> OpenCLBuffer {
         let (product, overflow) = max(count, 1).multipliedReportingOverflow(by: type.byteCount)
         guard count >= 0, !overflow else {
             throw CarouselError(.outOfMemory, "cannot allocate \(count) elements of \(type.rawValue)")
         }
-        let bytes = reuses ? Self.rounded(product) : product
-        if let (handle, capacity) = takeFree(bytes) {
-            return OpenCLBuffer(count: count, type: type, memory: self, handle: handle, capacity: capacity)
-        }
+        largestBuffer = max(largestBuffer, product)
         if largestAllocation > 0, product > largestAllocation {
             throw CarouselError(.outOfMemory, "cannot allocate \(product) bytes: the device allows at most "
                 + "\(largestAllocation) bytes in one buffer", hint: "a smaller batch or model")
         }
-        let size = largestAllocation > 0 ? min(bytes, largestAllocation) : bytes
-        var code: cl_int = 0
-        var handle = context.cl.clCreateBuffer(context.handle, cl_mem_flags(CL_MEM_READ_WRITE), size, nil, &code)
-        if code != CL_SUCCESS, !free.isEmpty {
-            trim(to: 0)
-            handle = context.cl.clCreateBuffer(context.handle, cl_mem_flags(CL_MEM_READ_WRITE), size, nil, &code)
+        let rounded = reuses ? Self.rounded(product) : product
+        let bytes = largestAllocation > 0 ? min(rounded, largestAllocation) : rounded
+        let (handle, capacity) = try takeFree(bytes) ?? (allocate(bytes), bytes)
+        wantedBytes += bytes
+        peakWantedBytes = max(peakWantedBytes, wantedBytes)
+        return OpenCLBuffer(count: count, type: type, memory: self, handle: handle, capacity: capacity, wanted: bytes)
+    }
+
+    private func allocate(_ bytes: Int) throws -> cl_mem {
+        let limit = max(peakWantedBytes, wantedBytes + bytes)
+        while let oldest = free.first, allocatedBytes + bytes > limit {
+            free.removeFirst()
+            giveBack(oldest)
         }
-        guard code == CL_SUCCESS, let handle else {
-            throw CarouselError(.outOfMemory, "cannot allocate \(size) bytes on the device; \(allocatedBytes) bytes "
+        var (handle, code) = source.allocate(bytes)
+        if handle == nil {
+            // The driver may be out of memory earlier than its figures say.
+            trim(to: 0)
+            try source.settle()
+            (handle, code) = source.allocate(bytes)
+        }
+        guard let handle else {
+            throw CarouselError(.outOfMemory, "cannot allocate \(bytes) bytes on the device; \(allocatedBytes) bytes "
                 + "are in use (clCreateBuffer: \(OpenCLError.name(of: code)))", hint: "a smaller batch or model")
         }
-        allocatedBytes += size
-        return OpenCLBuffer(count: count, type: type, memory: self, handle: handle, capacity: size)
+        madeCount += 1
+        allocatedBytes += bytes
+        peakBytes = max(peakBytes, allocatedBytes)
+        return handle
     }
 
     /// Takes a buffer back when its owner is gone.
-    func recycle(_ handle: cl_mem, capacity: Int) {
+    func recycle(_ handle: cl_mem, capacity: Int, wanted: Int) {
+        wantedBytes -= wanted
         free.append((handle, capacity))
-        freeBytes += capacity
         guard reuses else { return trim(to: 0) }
-        if free.count > Self.keptBuffers || freeBytes > (allocatedBytes - freeBytes) + (64 << 20) {
-            trim(to: min(free.count - 1, Self.keptBuffers * 3 / 4))
-        }
+        if free.count > Self.keptBuffers { trim(to: Self.keptBuffers * 3 / 4) }
     }
 
     /// The smallest released buffer that holds `bytes` and is not wastefully large.
@@ -72,18 +120,19 @@ final class BufferPool {
         }
         guard let best else { return nil }
         let entry = free.remove(at: best)
-        freeBytes -= entry.capacity
         return entry
     }
 
-    private func trim(to count: Int) {
+    /// Gives kept buffers back to the device, oldest first, until `count` are left.
+    func trim(to count: Int) {
         let excess = max(0, free.count - max(count, 0))
-        for entry in free.prefix(excess) {
-            _ = context.cl.clReleaseMemObject(entry.handle)
-            freeBytes -= entry.capacity
-            allocatedBytes -= entry.capacity
-        }
+        for entry in free.prefix(excess) { giveBack(entry) }
         free.removeFirst(excess)
+    }
+
+    private func giveBack(_ entry: (handle: cl_mem, capacity: Int)) {
+        source.release(entry.handle)
+        allocatedBytes -= entry.capacity
     }
 
     /// Rounds up to eight sizes per power of two, so that ragged batches find buffers to reuse.

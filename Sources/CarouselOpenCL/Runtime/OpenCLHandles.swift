@@ -61,14 +61,17 @@ final class OpenCLBuffer: DeviceBuffer {
     let handle: cl_mem
     /// Bytes allocated, at least `count` elements.
     let capacity: Int
+    /// Bytes asked for, at most `capacity`.
+    private let wanted: Int
 
-    init(count: Int, type: ElementType, memory: BufferPool, handle: cl_mem, capacity: Int) {
+    init(count: Int, type: ElementType, memory: BufferPool, handle: cl_mem, capacity: Int, wanted: Int) {
         self.count = count
         self.type = type
         self.memory = memory
         self.handle = handle
         self.capacity = capacity
+        self.wanted = wanted
     }
 
-    deinit { memory.recycle(handle, capacity: capacity) }
+    deinit { memory.recycle(handle, capacity: capacity, wanted: wanted) }
 }

@@ -12,6 +12,8 @@ public final class Trainer {
     public let preparation: InputPreparation
     /// The model in training; after `run` with the best weights.
     public let model: SequenceClassifier
+    /// What the run needs of the device's memory.
+    public let memory: MemoryPlan
     /// What the data looks like.
     public let report: DataReport
     let backend: any Backend
@@ -58,8 +60,12 @@ public final class Trainer {
         fingerprint = try DataFingerprint(data, labels: labels, preparation: preparation)
         location = Self.locator(train)
         rowWeights = settings.classWeights == .balanced ? Self.balancedWeights(training.labels, classes: labels.count) : nil
-        model = try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count,
-                                       seed: settings.seed, on: backend)
+        memory = try MemoryPlan(configuration, input: preparation.modelInput, classes: labels.count, training: training,
+                                evaluated: [validation, test].compactMap { $0 }, on: backend)
+        try memory.check()
+        model = try memory.explaining { [preparation, labels] in
+            try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count, seed: settings.seed, on: backend)
+        }
         optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store)
         step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: settings.labelSmoothing)
         average = settings.averageDecay > 0 ? try model.store.makeCompanion() : nil
@@ -120,7 +126,7 @@ public final class Trainer {
                     observe: @escaping (TrainingEvent) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }) throws -> TrainingResult {
         let settings = configuration.training
         let longest = training.lengths.max() ?? 0
-        observe(.prepared(report, summary: model.summary(batch: settings.batchSize, steps: longest, moments: optimizer.moments.count),
+        observe(.prepared(report, summary: try model.summary(batch: settings.batchSize, steps: longest, moments: optimizer.moments.count),
                           device: backend.info.name))
         let checkpoint = resume ? try newestCheckpoint(observe: observe) : nil
         try savePreparation()
