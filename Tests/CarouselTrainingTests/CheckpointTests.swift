@@ -88,7 +88,7 @@ import Testing
             var seen: [[Int]] = []
             let trainer = try Trainer(configuration: configuration, data: try Self.data(), backend: try Device.open("cpu"), folder: folder)
             let result = try trainer.run(checkpoints: .steps(2), shouldStop: {
-                seen.append(CheckpointFolder(in: folder).steps())
+                seen.append((try? CheckpointFolder(in: folder).steps()) ?? [])
                 return false
             })
             #expect(seen.contains([2]) && seen.contains([4, 2]) && seen.contains([6, 4]) && !seen.contains { $0.count > 2 })
@@ -147,7 +147,7 @@ import Testing
             for (what, damage) in damages {
                 try Self.inFolder { folder in
                     try Self.train(configuration, in: folder, stopAfter: 9, every: .steps(3))
-                    let steps = CheckpointFolder(in: folder).steps()
+                    let steps = try CheckpointFolder(in: folder).steps()
                     #expect(steps.count == 2)
                     try Self.alter(CheckpointFolder(in: folder).path + "/" + CheckpointFolder.name(step: steps[0]) + "." + ending, damage)
                     var records: [ResumeRecord] = []
@@ -163,13 +163,14 @@ import Testing
         let configuration = try Self.configuration()
         try Self.inFolder { folder in
             try Self.train(configuration, in: folder, stopAfter: 9, every: .steps(3))
-            for step in CheckpointFolder(in: folder).steps() {
+            for step in try CheckpointFolder(in: folder).steps() {
                 try Self.alter(CheckpointFolder(in: folder).path + "/" + CheckpointFolder.name(step: step) + ".safetensors") { $0.removeLast() }
             }
             let model = FileManager.default.contents(atPath: folder.path(of: .lastModel))
             let error = try #require(throws: CarouselError.self) { try Self.train(configuration, in: folder, resume: true) }
             #expect(error.status == .badData && error.message.contains("no checkpoint is whole") && error.message.contains("bytes instead of"), "\(error)")
-            #expect(FileManager.default.contents(atPath: folder.path(of: .lastModel)) == model && CheckpointFolder(in: folder).steps().count == 2)
+            #expect(FileManager.default.contents(atPath: folder.path(of: .lastModel)) == model)
+            #expect(try CheckpointFolder(in: folder).steps().count == 2)
         }
     }
 

@@ -32,8 +32,10 @@ public struct Safetensors: Sendable, Equatable {
         try self.init(data: data, name: path)
     }
 
-    /// - Parameter name: what error messages call the data.
-    public init(data: Data, name: String) throws {
+    /// - Parameters:
+    ///   - name: what error messages call the data.
+    ///   - isWanted: whether a tensor is to be copied out; the others are checked only.
+    public init(data: Data, name: String, where isWanted: (String) -> Bool = { _ in true }) throws {
         func bad(_ message: String) -> CarouselError {
             CarouselError(.badData, message, at: name, hint: "is the file complete, and a .safetensors file? Copy or export it again")
         }
@@ -50,28 +52,28 @@ public struct Safetensors: Sendable, Equatable {
         }
         let body = data[bodyStart...]
         var metadata: [String: String] = [:]
-        var found: [(begin: Int, end: Int, tensor: HostTensor)] = []
+        var found: [(begin: Int, end: Int, name: String, tensor: HostTensor?)] = []
         for (key, value) in object {
             if key == "__metadata__" {
                 guard let strings = value as? [String: String] else { throw bad("its metadata holds something other than strings") }
                 metadata = strings
                 continue
             }
-            found.append(try Self.entry(key, value, body: body, bad: bad))
+            found.append(try Self.entry(key, value, body: body, isWanted: isWanted(key), bad: bad))
         }
-        found.sort { ($0.begin, $0.end, $0.tensor.name) < ($1.begin, $1.end, $1.tensor.name) }
+        found.sort { ($0.begin, $0.end, $0.name) < ($1.begin, $1.end, $1.name) }
         var position = 0
         for entry in found {
-            guard entry.begin == position else { throw bad("tensor '\(entry.tensor.name)' leaves a hole or overlaps another at byte \(position)") }
+            guard entry.begin == position else { throw bad("tensor '\(entry.name)' leaves a hole or overlaps another at byte \(position)") }
             position = entry.end
         }
         guard position == body.count else { throw bad("\(body.count - position) bytes belong to no tensor") }
-        tensors = found.map(\.tensor)
+        tensors = found.compactMap(\.tensor)
         self.metadata = metadata
     }
 
-    private static func entry(_ key: String, _ value: Any, body: Data, bad: (String) -> CarouselError)
-        throws -> (begin: Int, end: Int, tensor: HostTensor)
+    private static func entry(_ key: String, _ value: Any, body: Data, isWanted: Bool, bad: (String) -> CarouselError)
+        throws -> (begin: Int, end: Int, name: String, tensor: HostTensor?)
     {
         guard let entry = value as? [String: Any], let type = entry["dtype"] as? String,
               let extents = entry["shape"] as? [Int], let offsets = entry["data_offsets"] as? [Int], offsets.count == 2 else {
@@ -95,6 +97,7 @@ public struct Safetensors: Sendable, Equatable {
         guard !overflow, end - begin == bytes else {
             throw bad("tensor '\(key)' \(extents) of \(type) does not fit its \(end - begin) bytes")
         }
+        guard isWanted else { return (begin, end, key, nil) }
         let slice = body[body.startIndex + begin ..< body.startIndex + end]
         let values: HostTensor.Values
         switch type {
@@ -103,7 +106,7 @@ public struct Safetensors: Sendable, Equatable {
         case "I32": values = .int32(elements(slice, count, zero: 0))
         default: values = .int64(elements(slice, count, zero: 0))
         }
-        return (begin, end, HostTensor(name: key, shape: Shape(extents), values: values))
+        return (begin, end, key, HostTensor(name: key, shape: Shape(extents), values: values))
     }
 
     private static func elements<T>(_ bytes: Data, _ count: Int, zero: T) -> [T] {

@@ -67,9 +67,9 @@ struct CheckpointManifest: Codable, Sendable, Equatable {
 /// A checkpoint that was read and found whole.
 struct Checkpoint {
     var manifest: CheckpointManifest
-    /// Where the tensors are.
+    /// Where the tensors are, and that file's bytes (mapped, not copied).
     var path: String
-    var file: Safetensors
+    var tensors: Data
 }
 
 /// The flat buffers a checkpoint holds, by the prefix of their tensors' names.

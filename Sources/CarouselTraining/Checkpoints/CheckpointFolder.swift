@@ -17,9 +17,10 @@ struct CheckpointFolder {
     init(in folder: RunFolder) { path = folder.path + "/checkpoints" }
 
     /// Steps of the descriptions that are there, newest first; whether they are whole is not known yet.
-    func steps() -> [Int] {
-        let names = (try? DurableFile.entries(of: path)) ?? []
-        return names.compactMap(Self.step).sorted(by: >)
+    /// - Throws: `cannotCreateOutput` (73) for a folder that cannot be listed: it must not count as an empty one.
+    func steps() throws -> [Int] {
+        guard access(path, F_OK) == 0 else { return [] }
+        return try DurableFile.entries(of: path).compactMap(Self.step).sorted(by: >)
     }
 
     static func name(step: Int) -> String {
@@ -65,13 +66,13 @@ struct CheckpointFolder {
         let manifest = CheckpointManifest(state: state, configuration: configuration, data: data, tensors: tensors, bytes: bytes, sha256: hash)
         let text = try manifest.encoded()
         try DurableFile.replace(name + ".json", in: path) { try $0.write(text) }
-        prune(newest: state.step)
+        try prune(newest: state.step)
     }
 
     /// Removes all but the newest complete checkpoints, tensors without a description, and half-written files.
-    private func prune(newest: Int) {
-        let names = Set(steps().filter { $0 <= newest }.prefix(Self.kept).map(Self.name))
-        for file in (try? DurableFile.entries(of: path)) ?? [] where isOwn(file) {
+    private func prune(newest: Int) throws {
+        let names = Set(try steps().filter { $0 <= newest }.prefix(Self.kept).map(Self.name))
+        for file in try DurableFile.entries(of: path) where isOwn(file) {
             let stem = (file as NSString).deletingPathExtension
             if file.hasPrefix(".") || !names.contains(stem) { unlink(path + "/" + file) }
         }
@@ -100,7 +101,7 @@ struct CheckpointFolder {
     /// - Throws: `badData` when there are checkpoints, but none is whole.
     func newest() throws -> (checkpoint: Checkpoint, damaged: [CarouselError])? {
         var damaged: [CarouselError] = []
-        for step in steps() {
+        for step in try steps() {
             do {
                 return (try read(step: step), damaged)
             } catch let error as CarouselError {
@@ -138,7 +139,7 @@ struct CheckpointFolder {
         guard hash.hexadecimal() == manifest.sha256 else {
             throw CarouselError(.badData, "is damaged: its SHA-256 does not fit", at: file)
         }
-        return Checkpoint(manifest: manifest, path: file, file: try Safetensors(data: tensors, name: file))
+        return Checkpoint(manifest: manifest, path: file, tensors: tensors)
     }
 }
 
@@ -148,9 +149,9 @@ extension Checkpoint {
     func load(into buffers: CheckpointBuffers, store: ParameterStore) throws {
         for buffer in buffers.named {
             let prefix = buffer.prefix + "."
-            let tensors = file.tensors.filter { $0.name.hasPrefix(prefix) }.map {
-                HostTensor(name: String($0.name.dropFirst(prefix.count)), shape: $0.shape, values: $0.values)
-            }
+            // One buffer at a time: all of them together are several times the model.
+            let file = try Safetensors(data: tensors, name: path) { $0.hasPrefix(prefix) }
+            let tensors = file.tensors.map { HostTensor(name: String($0.name.dropFirst(prefix.count)), shape: $0.shape, values: $0.values) }
             try store.load(tensors, from: path, into: buffer.tensor)
         }
     }

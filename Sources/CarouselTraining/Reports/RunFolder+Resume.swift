@@ -51,8 +51,8 @@ extension RunFolder {
         return !ending.interrupted
     }
 
-    /// Whether there are checkpoints to resume from.
-    public var hasCheckpoints: Bool { !CheckpointFolder(in: self).steps().isEmpty }
+    /// Whether there are checkpoints to resume from, as far as that can be seen.
+    public var hasCheckpoints: Bool { (try? CheckpointFolder(in: self).steps().isEmpty) != true }
 
     /// Opens a folder whose run is to be continued; nil where no run was begun yet, so that it has to be created.
     /// - Throws: `cannotCreateOutput` (73) for a folder of something else, or one that cannot be written.

@@ -48,7 +48,7 @@ struct Autopsy {
         return CarouselError(.diverged, lines.joined(separator: "\n  "), hint: advice)
     }
 
-    private var hasCheckpoint: Bool { trainer.folder.map { !CheckpointFolder(in: $0).steps().isEmpty } ?? false }
+    private var hasCheckpoint: Bool { trainer.folder?.hasCheckpoints ?? false }
 
     /// What helps depends on how it came: slowly growing gradients, a cell without bounds, or a step size out of scale.
     private var advice: String {
