@@ -51,7 +51,14 @@ enum OpenCLDiscovery {
         let description: OpenCLDeviceDescription
     }
 
+    /// Drivers set their devices up at the first question, and not all of them (PoCL 3.1) expect it from two threads.
+    private static let firstQuestion = NSLock()
+
     static func devices() throws -> [Device] {
+        try firstQuestion.withLock { try found() }
+    }
+
+    private static func found() throws -> [Device] {
         let cl = try OpenCLLibrary.require()
         var platformCount: cl_uint = 0
         let code = cl.clGetPlatformIDs(0, nil, &platformCount)
