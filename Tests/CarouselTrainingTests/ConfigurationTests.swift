@@ -175,7 +175,7 @@ private func errorLoading(_ text: String, settings: [String] = []) throws -> Car
 
     @Test func everySeedReadsBack() throws {
         var configuration = try RunConfiguration.resolve()
-        for seed in [0, 1 << 53 + 1, UInt64.max] {
+        for seed: UInt64 in [0, 1 << 53 + 1, .max] {
             configuration.training.seed = seed
             #expect(try withFile(try configuration.yaml()) { try RunConfiguration.load(file: $0) }.training.seed == seed)
         }

@@ -3,11 +3,11 @@ import Testing
 
 /// A short run of the fuzzer over every reader; `Scripts/fuzz` runs a long one.
 @Suite(.serialized) struct FuzzTests {
-    private static func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
+    private static func run(_ arguments: [String], findings: String = NSTemporaryDirectory() + "carousel-fuzz-findings") throws -> (status: Int32, output: String) {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let process = Process(), output = Pipe()
         process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent("Fuzz")
-        process.arguments = arguments + ["--findings", NSTemporaryDirectory() + "carousel-fuzz-findings"]
+        process.arguments = arguments + ["--findings", findings]
         process.standardOutput = output
         process.standardError = output
         try process.run()
@@ -46,7 +46,7 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: folder) }
         var inputs: Set<Data> = []
         for seed in ["7", "7", "8"] {
-            let (status, output) = try Self.run(["csv", "--seed", seed, "--number", "4711", "--findings", folder])
+            let (status, output) = try Self.run(["csv", "--seed", seed, "--number", "4711"], findings: folder)
             #expect(status == 0, "\(output)")
             inputs.insert(try Data(contentsOf: URL(fileURLWithPath: "\(folder)/csv-\(seed)-4711")))
             try FileManager.default.removeItem(atPath: folder)
