@@ -44,6 +44,10 @@ let package = Package(
         // Built with everything else, so that it cannot grow stale.
         .executableTarget(name: "SentimentExample", dependencies: ["Carousel"], path: "Examples/SentimentExample"),
 
+        // Feeds damaged input to every reader; see Documentation/Checking.md.
+        .executableTarget(name: "Fuzz", dependencies: ["Carousel", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+                          path: "Tests/Fuzz"),
+
         // Tests: one target per module, one conformance suite over all devices, one that runs the program.
         .testTarget(name: "CarouselCoreTests", dependencies: ["CarouselCore"]),
         .testTarget(name: "CarouselCPUTests", dependencies: ["CarouselCPU", "CVector"]),
@@ -55,6 +59,7 @@ let package = Package(
         .testTarget(name: "CarouselTrainingTests", dependencies: ["Carousel"]),
         .testTarget(name: "ConformanceTests", dependencies: ["Carousel"], resources: [.copy("Golden")]),
         .testTarget(name: "ProgramTests", dependencies: ["CarouselCLI"]),
+        .testTarget(name: "FuzzTests", dependencies: ["Fuzz"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

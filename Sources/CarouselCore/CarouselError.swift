@@ -32,11 +32,21 @@ public struct CarouselError: Error, Sendable, CustomStringConvertible {
     /// What the user can try next.
     public var hint: String?
 
+    /// Messages quote what the user gave, which may be a whole file without a line end: the middle of long ones is left
+    /// out, except for `internalError`, which may hold a compiler's log.
     public init(_ status: ExitStatus, _ message: String, at location: String? = nil, hint: String? = nil) {
         self.status = status
-        self.message = message
-        self.location = location
-        self.hint = hint
+        self.message = status == .internalError ? message : Self.shortened(message)
+        self.location = location.map(Self.shortened)
+        self.hint = hint.map(Self.shortened)
+    }
+
+    /// The first 800 and the last 200 scalars of a text of more than 1000; a character may be of any length.
+    private static func shortened(_ text: String) -> String {
+        guard text.utf8.count > 1000 else { return text }
+        let scalars = text.unicodeScalars
+        guard scalars.count > 1000 else { return text }
+        return String(scalars.prefix(800)) + " … " + String(scalars.suffix(200))
     }
 
     public var description: String {

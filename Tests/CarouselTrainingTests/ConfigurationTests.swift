@@ -159,6 +159,34 @@ private func errorLoading(_ text: String, settings: [String] = []) throws -> Car
         #expect(tab.location == "FILE:2:1")
     }
 
+    /// Nine aliases nine levels deep stand for 9⁹ values, which the parser hashes when they are a key.
+    @Test func aliasesOfAliases() throws {
+        var text = "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        for (letter, before) in zip("bcdefghi", "abcdefgh") {
+            text += "\(letter): &\(letter) [" + (0..<9).map { _ in "*\(before)" }.joined(separator: ",") + "]\n"
+        }
+        for end in ["", "? *i\n: x\n", "<<: *i\n"] {
+            let error = try errorLoading(text + end)
+            #expect(error.status == .badConfiguration && error.message.contains("aliases"), "\(error)")
+        }
+        let few = "model: {layers: [embedding: {units: 8}, lstm: &l {units: 4, output: sequences}, lstm: *l, lstm: *l, pooling: {of: [max]}]}\n"
+        #expect(try withFile(few) { try RunConfiguration.load(file: $0) }.model.layers.count == 5)
+    }
+
+    @Test func everySeedReadsBack() throws {
+        var configuration = try RunConfiguration.resolve()
+        for seed: UInt64 in [0, 1 << 53 + 1, .max] {
+            configuration.training.seed = seed
+            #expect(try withFile(try configuration.yaml()) { try RunConfiguration.load(file: $0) }.training.seed == seed)
+        }
+    }
+
+    /// A value of any length is not repeated whole.
+    @Test func longValuesAreCutInMessages() throws {
+        let error = try errorLoading("training: {epochs: \(String(repeating: "9", count: 60_000))}\n")
+        #expect(error.description.utf8.count < 2000 && error.message.contains("training.epochs: expected a whole number"))
+    }
+
     @Test func missingFileAndUnknownPreset() throws {
         let file = try #require(throws: CarouselError.self) { try RunConfiguration.load(file: "/nonexistent.yaml") }
         #expect(file.status == .missingInput)

@@ -18,10 +18,13 @@ SMALL long blockRows(const cvRecurrent *p, const cvRecurrentAreas *s, long row) 
     return p->batch - row < s->block ? p->batch - row : s->block;
 }
 
-/// The rows a step starts from: those of `sequence` [N, width] one step earlier, or the initial state.
+SMALL const float *rowOf(const float *base, long row, long width) { return base ? base + row * width : NULL; }
+
+/// The rows a step starts from: those of `sequence` [N, width] one step earlier, or the initial state;
+/// NULL after the first step where the sequence is not kept.
 SMALL Rows before(const cvRecurrent *p, const cvRecurrentAreas *s, long row, long t, const float *sequence,
                   const float *initial, long width) {
-    if (t > 0) return (Rows){sequence + (p->offsets[t - 1] + row) * width, width};
+    if (t > 0) return (Rows){rowOf(sequence, p->offsets[t - 1] + row, width), width};
     if (initial) return (Rows){initial + row * width, width};
     return (Rows){s->zeros, 0};
 }
@@ -29,8 +32,6 @@ SMALL Rows before(const cvRecurrent *p, const cvRecurrentAreas *s, long row, lon
 SMALL void copyRow(float *to, const float *from, long width) {
     if (from) memcpy(to, from, sizeof(float) * (size_t)width); else memset(to, 0, sizeof(float) * (size_t)width);
 }
-
-SMALL const float *rowOf(const float *base, long row, long width) { return base ? base + row * width : NULL; }
 
 static void keepPrevious(const cvRecurrent *p, long n, long m, Rows h) {
     if (!p->previousH) return;

@@ -170,6 +170,11 @@ extension ConfigurationNode {
                           at: ConfigurationOrigin(source, mark, hasLines: hasLines).description,
                           hint: hasLines ? "indent with spaces, write `key: value`, and quote text that holds : or #" : nil)
         }
+        // The parser itself compares and hashes keys with all that their aliases stand for.
+        guard Self.expandedSize(yaml) <= Self.largest else {
+            throw CarouselError(.badConfiguration, "is too large for a configuration, or its aliases (*name) stand for too much",
+                                at: origin.description, hint: "write values out instead of naming them")
+        }
         do {
             guard let root = try Yams.compose(yaml: yaml) else {
                 self.init(value: .null, origin: origin)
@@ -188,6 +193,29 @@ extension ConfigurationNode {
             default: throw fail("\(error)", nil)
             }
         }
+    }
+
+    /// Bytes of YAML with every alias written out.
+    private static let largest = 1 << 20
+
+    /// At least the bytes that `yaml` has once every alias (`*name`) is replaced by what stands from its anchor
+    /// (`&name`) to the alias. Marks inside texts count too.
+    private static func expandedSize(_ yaml: String) -> Int {
+        var size = 0
+        var anchors: [[UInt8]: Int] = [:]
+        var rest = yaml.utf8[...]
+        while let byte = rest.popFirst() {
+            size += 1
+            guard byte == UInt8(ascii: "&") || byte == UInt8(ascii: "*") else { continue }
+            let name = Array(rest.prefix { $0 > 0x20 && !",[]{}&*".utf8.contains($0) })
+            if byte == UInt8(ascii: "&") {
+                anchors[name] = size
+            } else if let start = anchors[name] {
+                size += size - start
+                guard size <= largest else { return size }
+            }
+        }
+        return size
     }
 
     private init(_ node: Node, source: String, hasLines: Bool, budget: inout Int) throws {

@@ -90,7 +90,7 @@ extension RunConfiguration {
         case .mapping(let pairs): return Node(pairs.map { ($0.key, readable($0.value)) })
         case .sequence(let nodes): return Node(nodes.map(readable))
         case .scalar(let scalar):
-            guard scalar.style == .plain, Int(scalar.string) == nil, scalar.string.first?.isLetter != true,
+            guard scalar.style == .plain, Int(scalar.string) == nil, UInt64(scalar.string) == nil, scalar.string.first?.isLetter != true,
                   let value = Double(scalar.string), value.isFinite else { return node }
             return Node("\(value)", Tag(.float), .plain)
         case .alias: return node

@@ -1,0 +1,76 @@
+import Carousel
+import Foundation
+
+// The files of a run folder. A model is loaded from a folder with one damaged file among good ones, and used.
+
+extension FuzzReader {
+    private static let reviews = ["good film", "bad film", "a fine day", "a poor story"]
+    private static let small = "model.layers=[{embedding: {units: 3}}, {lstm: {units: 2}}]"
+
+    /// A folder as `train` leaves it, made by training for one step.
+    private static func trained(_ folder: String, _ data: DataSet, _ preset: String, _ layers: String) throws {
+        let configuration = try RunConfiguration.resolve(preset: preset, settings: [
+            .init(layers), .init("training.epochs=1"), .init("training.batch_size=4"), .init("training.validation_split=0")])
+        let trainer = try Trainer(configuration: configuration, data: TrainingData(train: data), backend: try Device.open("cpu"),
+                                  folder: try RunFolder.create(folder))
+        _ = try trainer.run()
+    }
+
+    private static func contents(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: path))) }
+
+    /// The configuration or the preparation of a text model.
+    static func runFile(_ name: String, _ file: RunFolder.File, _ scratch: String) throws -> FuzzReader {
+        let folder = scratch + "/run", backend = try Device.open("cpu")
+        try trained(folder, .text(TextDataSet(name: "texts", texts: reviews, labels: ["pos", "neg", "pos", "neg"])), "bilstm", small)
+        let path = try RunFolder.open(folder).path(of: file)
+        let tokens = file == .configuration ? ["units: ", "lstm", "gru", "pooling: {of: [max]}", "dense: {units: 2}", "true", "null", "[", "]", "{", "}", "\n", "- ", "head: sigmoid"]
+            : ["{", "}", "[", "]", ":", ",", "\"text\"", "\"series\"", "\"mean\"", "null", "true", "\"words\"", "\"characters\"", "\"icu\"", "\"auto\"", "1e99", "-"]
+        return FuzzReader(name: name, samples: [try contents(path)],
+                          hostile: [Array("\u{0}".utf8), Array(laughs.utf8), Array(String(repeating: "[", count: Mutator.largest).utf8)], tokens: tokens,
+                          refusals: [.badData, .badConfiguration, .outOfMemory, .missingInput]) { input, _ in
+            try write(input, path)
+            let classifier = try Classifier.load(folder, on: backend)
+            let answers = try classifier.predict(["a good day", ""])
+            try Violation.require(answers.count == 2 && answers.allSatisfy { $0.probabilities.count == 2 }, "not two answers for two texts")
+        }
+    }
+
+    /// Means and deviations of a model of numbers.
+    static func seriesPreparation(_ scratch: String) throws -> FuzzReader {
+        let folder = scratch + "/run", backend = try Device.open("cpu")
+        let data = DataSet.series(SeriesDataSet(name: "series", series: [[1, 2, 3, 4], [5, 6], [1, 1], [0, 2, 4, 6]], width: 2, channels: ["x", "y"],
+                                                labels: ["up", "down", "up", "down"]))
+        try trained(folder, data, "relu-lstm", "model.layers=[{lstm: {units: 2}}]")
+        let path = try RunFolder.open(folder).path(of: .preparation)
+        return FuzzReader(name: "series-preparation", samples: [try contents(path)], tokens: ["{", "}", "[", "]", ",", "0", "-1", "1e-45", "null", "\"mean\"", "\"deviation\""],
+                          refusals: [.badData, .badConfiguration]) { input, _ in
+            try write(input, path)
+            let answers = try Classifier.load(folder, on: backend).predict(data)
+            try Violation.require(answers.count == 4, "not four answers for four series")
+        }
+    }
+
+    /// Tokens, one per line.
+    static func vocabulary() -> FuzzReader {
+        let samples = ["<padding>\n<unknown>\nfilm\n\\s\n\\n\na\\\\b\n正面\n", "<padding>\n<unknown>\n"]
+        return FuzzReader(name: "vocabulary", samples: samples.map { Array($0.utf8) }, hostile: ["", "\u{0}", "<padding>\n", "<padding>\n<unknown>\n\\u{110000}\n"].map { Array($0.utf8) },
+                          tokens: escapes + ["<padding>", "<unknown>"], refusals: [.badData]) { input, _ in
+            let read = try Vocabulary(text: String(decoding: input, as: UTF8.self))
+            try Violation.require(try Vocabulary(text: read.text) == read, "what is written does not read back as the same")
+            try Violation.require(read.tokens.indices.dropFirst(2).allSatisfy { read[read.tokens[$0]] == Int32($0) }, "a token has another number than its line")
+        }
+    }
+
+    /// Classes, one per line.
+    static func labels() -> FuzzReader {
+        FuzzReader(name: "labels", samples: ["neg\npos\n", "0\n1\n2\n", "a b\n\\t\n\\u{2028}\n正面\n"].map { Array($0.utf8) },
+                   hostile: ["", "one\n", "a\na\n", "\\"].map { Array($0.utf8) }, tokens: escapes + ["pos", "neg"], refusals: [.badData]) { input, _ in
+            let read = try LabelSet(text: String(decoding: input, as: UTF8.self))
+            let again = try LabelSet(text: read.text)
+            try Violation.require(zip(again.names, read.names).allSatisfy { $0.utf8.elementsEqual($1.utf8) } && again.count == read.count,
+                                  "what is written does not read back as the same")
+        }
+    }
+
+    private static let escapes = ["\\", "\\\\", "\\n", "\\s", "\\t", "\\r", "\\u{", "}", "\\u{0}", "\\u{D800}", "\\u{10FFFF}", "\\u{FFFFFFFFF}", "\n", "\r\n", " ", "\u{301}", "e\u{301}", "é", "\u{2028}"]
+}
