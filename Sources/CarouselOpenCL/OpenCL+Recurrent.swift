@@ -88,7 +88,8 @@ extension OpenCLBackend {
 
     func defines(_ pass: RecurrentPass) -> KernelDefines {
         let cell = pass.cell
-        let block = tuning.blockRows
+        // The stepwise kernels have no blocks: one program serves all rows of the table.
+        let block = (family == .cpu ? tuning : Tuning.table[0]).blockRows
         switch cell.kind {
         case .rnn: return ["ACTIVATION": cell.activation.kernelNumber, "BLOCK_ROWS": block]
         case .lstm:

@@ -19,6 +19,8 @@ import Testing
                        .recurrent(.lstm, .init(units: 33))],
         "gru": [.embedding(.init(units: 32)), .recurrent(.gru, .init(units: 48, output: .sequences, bidirectional: .mul)),
                 .recurrent(.gru, .init(units: 40, resetAfter: false))],
+        "all cells": [.embedding(.init(units: 32)), .recurrent(.lstm, .init(units: 48, output: .sequences, bidirectional: .concat)),
+                      .recurrent(.gru, .init(units: 40, output: .sequences)), .recurrent(.rnn, .init(units: 64))],
         "rnn": [.embedding(.init(units: 32)), .recurrent(.rnn, .init(units: 64, output: .sequences, bidirectional: .sum)),
                 .pooling(.init(of: [.last, .max]))],
     ]
@@ -48,18 +50,18 @@ import Testing
         }
     }
 
-    @Test(arguments: OpenCLBackend.KernelFamily.allCases, models.keys.sorted())
-    func tuningOfOpenCL(family: OpenCLBackend.KernelFamily, model: String) throws {
+    @Test(arguments: OpenCLBackend.KernelFamily.allCases) func tuningOfOpenCL(family: OpenCLBackend.KernelFamily) throws {
         guard !OpenCLBackend.devices().devices.isEmpty else { return }
         var results: [[UInt32]] = []
-        for tuning in Tuning.table {
+        // Kernels are built anew for each row of the table, which takes long: Scripts/check-determinism tries all of them.
+        for tuning in Tuning.table.prefix(2) {
             var environment = ProcessInfo.processInfo.environment
             environment["CAROUSEL_KERNEL_FAMILY"] = family.rawValue
             environment["CAROUSEL_TUNING"] = tuning.name
             let backend = try OpenCLBackend(device: 0, cacheDirectory: nil, environment: environment)
             #expect(backend.tuning.name == tuning.name)
-            results.append(try Self.weights(model, on: backend, rows: 60))
+            results.append(try Self.weights("all cells", on: backend, rows: 60))
         }
-        #expect(results.dropFirst().allSatisfy { $0 == results[0] }, "\(family.rawValue) kernels, \(model)")
+        #expect(results.dropFirst().allSatisfy { $0 == results[0] }, "\(family.rawValue) kernels")
     }
 }

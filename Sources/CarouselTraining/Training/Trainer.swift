@@ -99,7 +99,7 @@ public final class Trainer {
         let clock = ContinuousClock()
         let start = clock.now
         let longest = training.lengths.max() ?? 0
-        observe(.prepared(report, summary: try model.summary(batch: settings.batchSize, steps: longest, moments: optimizer.moments.count),
+        observe(.prepared(report, summary: try model.summary(batch: memory.batchSize, steps: longest, moments: optimizer.moments.count),
                           device: backend.info.name))
         try savePreparation()
 
