@@ -65,7 +65,7 @@ struct SummaryCommand: ParsableCommand {
         if printing.json {
             try Console.print(json: Report(summary, memory))
         } else {
-            try Console.print(SummaryTable.lines(summary) + [memory.line])
+            try Console.print(SummaryTable.lines(summary) + [memory.line, "  " + memory.detail])
         }
     }
 

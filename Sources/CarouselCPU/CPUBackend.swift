@@ -39,6 +39,8 @@ public final class CPUBackend: MemoryPlanner {
     /// False for a planner: buffers are counted but have no memory, and no work is done.
     public let holdsValues: Bool
     let instructions: InstructionSet
+    /// How work is cut; never changes a result.
+    public let tuning: CPUTuning
     private var scratch: [ScratchArea: CPUBuffer] = [:]
 
     /// - Parameters:
@@ -63,6 +65,7 @@ public final class CPUBackend: MemoryPlanner {
             throw CarouselError(.outOfMemory, "cannot start \(threads) worker threads", hint: "fewer threads")
         }
         self.context = context
+        self.tuning = tuning
         holdsValues = true
         if useBLAS && self.instructions != .avx512 { _ = cvContextUseBLAS(context) }
     }
@@ -73,7 +76,7 @@ public final class CPUBackend: MemoryPlanner {
             throw CarouselError(.outOfMemory, "cannot plan the memory of a training")
         }
         self.context = context
-        instructions = backend.instructions
+        (instructions, tuning) = (backend.instructions, backend.tuning)
         holdsValues = false
     }
 
@@ -94,6 +97,7 @@ public final class CPUBackend: MemoryPlanner {
         } else {
             details.append("BLAS: not used, own \(instructions.name) matrix product")
         }
+        if tuning != CPUTuning.table[0] { details.append("tuning \(tuning.name)") }
         return DeviceInfo(kind: .cpu, selector: "cpu", name: processor.name, vendor: processor.vendor,
                           computeUnits: threads, memory: Self.physicalMemory, details: details)
     }

@@ -19,7 +19,7 @@ extension OpenCLBackend {
                            + output + [.optional(candidate)])
             return
         }
-        for t in 0..<layout.steps {
+        for t in launchedSteps(layout) {
             let active = layout.activeRows[t], first = layout.offsets[t]
             let step: [KernelArgument] = input + [.tensor(product), .int(first), .int(active), .int(h)]
             try multiply(StridedProduct(a: pass.hT, strideA: h, b: wHH, strideB: h, transposeB: true, c: product,
@@ -53,7 +53,7 @@ extension OpenCLBackend {
                         .tensor(candidate), .optional(dreset)])
         } else {
             let du = after ? try makeTensor(shape: [layout.batchSize, 3 * h]) : nil
-            for t in (0..<layout.steps).reversed() {
+            for t in launchedSteps(layout).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 let gates = kept.gates.dropping(first * 3 * h)
                 try launch(.gruStepBackward, defines(pass), columns: h, rows: active,

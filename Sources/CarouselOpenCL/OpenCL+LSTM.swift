@@ -19,7 +19,7 @@ extension OpenCLBackend {
                                 .optional(hidden)])
             return
         }
-        for t in 0..<layout.steps {
+        for t in launchedSteps(layout) {
             let active = layout.activeRows[t], first = layout.offsets[t]
             try multiply(StridedProduct(a: pass.hT, strideA: r, b: pass.weights.wHH, strideB: r, transposeB: true,
                                         c: product, strideC: 4 * h, m: active, n: 4 * h, k: r))
@@ -56,7 +56,7 @@ extension OpenCLBackend {
                         .optional(pass.c0), .tensor(carry), .tensor(cellCarry), .tensor(kept.gates), .optional(dh),
                         .optional(dhidden)])
         } else {
-            for t in (0..<layout.steps).reversed() {
+            for t in launchedSteps(layout).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 if let wHR, let dh, let dhidden {
                     let sum = dh.rows(first..<first + active)

@@ -14,7 +14,7 @@ extension OpenCLBackend {
                                 .int(layout.steps), .int(h)] + output)
             return
         }
-        for t in 0..<layout.steps {
+        for t in launchedSteps(layout) {
             let active = layout.activeRows[t]
             try multiply(StridedProduct(a: pass.hT, strideA: h, b: pass.weights.wHH, strideB: h, transposeB: true,
                                         c: product, strideC: h, m: active, n: h, k: h))
@@ -32,7 +32,7 @@ extension OpenCLBackend {
                        [.optional(gradients.dy), .tensor(packed.panels), .tensor(pass.layout.offsets),
                         .int(layout.steps), .int(h), .tensor(carry), .tensor(kept.gates)])
         } else {
-            for t in (0..<layout.steps).reversed() {
+            for t in launchedSteps(layout).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 try launch(.rnnStepBackward, defines(pass), columns: h, rows: active,
                            [.optional(gradients.dy), .tensor(carry), .int(first), .int(active), .int(h),

@@ -74,6 +74,13 @@ extension OpenCLBackend {
         }
     }
 
+    /// The steps that the stepwise plan launches one by one. Steps with equally many rows need the same memory, so a
+    /// planner takes the first of them.
+    func launchedSteps(_ layout: SequenceLayout) -> [Int] {
+        let steps = Array(0..<layout.steps)
+        return holdsValues ? steps : steps.filter { $0 == 0 || layout.activeRows[$0] != layout.activeRows[$0 - 1] }
+    }
+
     /// Work-groups of the `rows` plan for a batch. Sequences without steps lie at the end and need none.
     func rowGroups(_ pass: RecurrentPass) -> Int {
         ((pass.layout.layout.activeRows.first ?? 0) + tuning.blockRows - 1) / tuning.blockRows
@@ -81,7 +88,8 @@ extension OpenCLBackend {
 
     func defines(_ pass: RecurrentPass) -> KernelDefines {
         let cell = pass.cell
-        let block = tuning.blockRows
+        // The stepwise kernels have no blocks: one program serves all rows of the table.
+        let block = (family == .cpu ? tuning : Tuning.table[0]).blockRows
         switch cell.kind {
         case .rnn: return ["ACTIVATION": cell.activation.kernelNumber, "BLOCK_ROWS": block]
         case .lstm:

@@ -73,4 +73,71 @@ import Testing
             #expect(trainer.memory.parts.reduce(0) { $0 + $1.bytes } == trainer.memory.needed)
         }
     }
+
+    /// A plan for `rows` rows of `data` under a limit.
+    private static func plan(_ configuration: RunConfiguration, limit: Int?, on backend: any Backend) throws -> MemoryPlan {
+        let data = try data(rows: 160)
+        let labels = try LabelSet(training: data.train), preparation = try InputPreparation.fit(configuration.preparation, to: data.train)
+        return try MemoryPlan(configuration, input: preparation.modelInput, classes: labels.count,
+                              training: preparation.encode(data.train, labels: labels), evaluated: [], on: backend, limit: limit)
+    }
+
+    /// Every suggestion is a plan of its own that keeps the limit, and the next larger one would not.
+    @Test func whatIsSuggestedFits() throws {
+        for backend in try Self.backends() {
+            var configuration = try Self.configuration("stacked-lstm")
+            let full = try Self.plan(configuration, limit: nil, on: backend)
+            try full.check()
+            #expect(full.fits && full.suggestions.isEmpty)
+            let limit = full.needed * 3 / 4
+            let refused = try Self.plan(configuration, limit: limit, on: backend)
+            let error = try #require(throws: CarouselError.self) { try refused.check() }
+            #expect(error.status == .outOfMemory && error.message.contains("training needs"), "\(error)")
+            #expect(refused.suggestions.count == 2 && error.hint?.contains(refused.suggestions[0]) == true, "\(error)")
+
+            let sizes = refused.suggestions.compactMap { Int($0.prefix { $0 != "(" }.filter(\.isNumber)) }
+            configuration.training.batchSize = sizes[0]
+            #expect(try Self.plan(configuration, limit: limit, on: backend).fits, "\(refused.suggestions)")
+            configuration.training.batchSize += sizes[0] > 16 ? 9 : 1
+            #expect(try !Self.plan(configuration, limit: limit, on: backend).fits, "\(refused.suggestions)")
+
+            configuration = try Self.configuration("stacked-lstm")
+            configuration.preparation.maximumLength = sizes[1]
+            #expect(try Self.plan(configuration, limit: limit, on: backend).fits, "\(refused.suggestions)")
+        }
+    }
+
+    /// Where the weights alone are too large, no batch size is offered.
+    @Test func nothingIsSuggestedWhereNothingHelps() throws {
+        let configuration = try Self.configuration("stacked-lstm")
+        let refused = try Self.plan(configuration, limit: 100_000, on: try CPUBackend(threads: 1))
+        #expect(!refused.fits && refused.suggestions.isEmpty)
+        let error = try #require(throws: CarouselError.self) { try refused.check() }
+        #expect(error.hint?.contains("smaller layers") == true)
+    }
+
+    /// A device that runs out in spite of the plan says what the plan was; other errors stay as they are.
+    @Test func failuresComeWithThePlan() throws {
+        let plan = try Self.plan(try Self.configuration("simple-rnn"), limit: nil, on: try CPUBackend(threads: 1))
+        let error = try #require(throws: CarouselError.self) {
+            try plan.explaining { _ = try CPUBackend(threads: 1).makeBuffer(count: 1 << 55, type: .float32) }
+        }
+        #expect(error.status == .outOfMemory && error.message.contains("cannot allocate") && error.message.contains(plan.line))
+        let other = try #require(throws: CarouselError.self) { try plan.explaining { throw CarouselError(.badData, "odd") } }
+        #expect(other.status == .badData && other.message == "odd")
+    }
+
+    /// A planner counts and touches nothing: a model far beyond this machine takes no time.
+    @Test func planningCostsNothing() throws {
+        var configuration = try Self.configuration("stacked-lstm")
+        for backend in try Self.backends() {
+            let clock = ContinuousClock()
+            let time = try clock.measure { _ = try Self.plan(configuration, limit: nil, on: backend) }
+            print("planning on \(backend.info.selector) \(backend.info.details[0]) with the preparation of its data took \(time)")
+            configuration.model.layers[2] = .recurrent(.lstm, .init(units: 4_000))
+            let large = try MemoryPlan(configuration, input: .tokens(vocabulary: 600), classes: 2, batch: 1 << 12, steps: 1 << 12, on: backend)
+            #expect(large.needed > 1 << 40 && !large.fits, "\(large.line)")
+            configuration = try Self.configuration("stacked-lstm")
+        }
+    }
 }

@@ -79,6 +79,7 @@ extension FuzzReader {
         ("run-configuration", { try runFile("run-configuration", .configuration, $0) }),
         ("preparation", { try runFile("preparation", .preparation, $0) }),
         ("series-preparation", seriesPreparation),
+        ("checkpoint", checkpoint),
         ("vocabulary", { _ in vocabulary() }),
         ("labels", { _ in labels() }),
         ("safetensors", { _ in try safetensors() }),

@@ -121,6 +121,29 @@ import Testing
         try expect(summary + ["--set", "model.layers.1.lstm.units=1000000"], status: 75, contains: ["memory", "try: "])
     }
 
+    /// A run that does not fit is refused before it starts, and what is suggested runs.
+    @Test func moreMemoryThanThereIs() throws {
+        let lines = (0..<400).map { "\((0..<80).map { "w\($0 * $0 % 37)" }.joined(separator: " "))\t\($0 % 2 == 0 ? "a" : "b")" }
+        let data = try place.write("text\tlabel\n" + lines.joined(separator: "\n") + "\n", to: "long.tsv")
+        let limit = ["CAROUSEL_MEMORY": "12M"], model = ["--preset", "simple-rnn", "--epochs", "1", "--validation-split", "0"]
+        try expectTrain(data, model + ["--batch-size", "200000"], status: 75, contains: ["training needs", "12.0 MiB", "try: --batch-size"],
+                        environment: limit)
+        #expect(!FileManager.default.fileExists(atPath: place("run")), "the next try is not refused")
+        let refused = try Program.run(["train", data, "--output", place("run"), "--device", "cpu", "--batch-size", "200000"] + model, environment: limit)
+        let size = try #require(refused.errors.firstMatch(of: /--batch-size (\d+)/)).1
+        let length = try #require(refused.errors.firstMatch(of: /--set (preparation.maximum_length=\d+)/)).1
+        for options in [["--batch-size", String(size)], ["--batch-size", "200000", "--set", String(length)]] {
+            let run = try Program.run(["train", data, "--output", place("run"), "--device", "cpu", "--force"] + model + options, environment: limit)
+            #expect(run.status == 0 && run.errors.contains("memory: training needs"), "\(options): \(run.errors)")
+        }
+        try expectTrain(data, model + ["--force"], status: 64, contains: ["CAROUSEL_MEMORY", "800M"], environment: ["CAROUSEL_MEMORY": "lots"])
+    }
+
+    @Test func unknownTuning() throws {
+        try expectTrain(try place.reviews(), small, status: 78, contains: ["CAROUSEL_TUNING", "default, narrow, wide"],
+                        environment: ["CAROUSEL_TUNING": "fast"])
+    }
+
     @Test func modelAndDataOfDifferentKinds() throws {
         try expectTrain(try place.series(), status: 78, contains: ["numeric", "relu-lstm"])
         try expectTrain(try place.reviews(), ["--preset", "relu-lstm"], status: 78, contains: ["embedding"])

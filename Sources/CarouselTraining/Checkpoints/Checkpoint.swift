@@ -57,7 +57,10 @@ struct CheckpointManifest: Codable, Sendable, Equatable {
             throw bad("is not a checkpoint's description: \(error)")
         }
         let state = state
-        guard state.epoch >= 0, state.stepInEpoch >= 0, state.step >= 0, state.records.count == state.epoch, self.bytes >= 0,
+        // No run has as many steps as would overflow what is computed from them.
+        let most = 1 << 48
+        guard (0...most).contains(state.step), (0...state.step).contains(state.stepInEpoch), (0...state.step).contains(state.epoch),
+              state.records.count == state.epoch, (0...most).contains(state.epochTokens), self.bytes >= 0,
               !tensors.contains("/"), tensors.hasSuffix(".safetensors") else {
             throw bad("does not describe a training")
         }
@@ -76,4 +79,27 @@ struct Checkpoint {
 struct CheckpointBuffers {
     /// `weights`, `optimizer.m`, `average`, `best`, …
     var named: [(prefix: String, tensor: Tensor)]
+}
+
+/// Where an unfinished run stands, for people and tools.
+public struct CheckpointSummary: Codable, Sendable {
+    /// Steps done.
+    public var step: Int
+    /// Epochs finished.
+    public var epoch: Int
+    /// The file of its tensors.
+    public var path: String
+    /// Newer checkpoints that are damaged: which file, and why.
+    public var damaged: [String]
+}
+
+extension RunFolder {
+    /// The newest whole checkpoint of the run; nil where there is none.
+    /// - Throws: `badData` when there are checkpoints, but none is whole.
+    public func newestCheckpoint() throws -> CheckpointSummary? {
+        try CheckpointFolder(in: self).newest().map { checkpoint, damaged in
+            CheckpointSummary(step: checkpoint.manifest.state.step, epoch: checkpoint.manifest.state.epoch, path: checkpoint.path,
+                              damaged: damaged.map { "\($0)" })
+        }
+    }
 }

@@ -83,10 +83,11 @@ extension MemoryPlan {
     /// One line for people.
     public var line: String {
         let has = available == 0 ? "" : " of \(Self.text(available)) available"
-        return "memory: needs \(Self.text(needed))\(has) on \(device) (\(detail))"
+        return "memory: training needs \(Self.text(needed))\(has) on \(device)"
     }
 
-    private var detail: String { parts.map { "\($0.name) \(Self.text($0.bytes))" }.joined(separator: ", ") }
+    /// What the bytes are for, in one line.
+    public var detail: String { parts.map { "\($0.name) \(Self.text($0.bytes))" }.joined(separator: ", ") }
 
     private var problem: String {
         let largest = "the largest batch has \(batchSize) sequences, \(rows) steps together"

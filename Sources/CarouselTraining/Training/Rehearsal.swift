@@ -13,6 +13,9 @@ struct Rehearsal {
     /// Saving a model holds the weights on the host: read back, cut into tensors, encoded, in growing memory.
     private static let hostCopies = 4
 
+    /// Texts shorter than this are no advice.
+    private static let shortest = 8
+
     init(_ configuration: RunConfiguration, input: ModelInput, classes: Int, backend: any Backend, limit: Int?) {
         self.configuration = configuration
         self.input = input
@@ -93,10 +96,12 @@ struct Rehearsal {
         if let (found, bytes) = try largest(below: size, where: { try needs(batchSize: $0, length: length, epochs: $1) }) {
             result.append("\(batchOption(found)) (needs \(MemoryPlan.text(bytes)))")
         }
-        if let (found, bytes) = try largest(below: length, where: { try needs(batchSize: size, length: $0, epochs: $1) }) {
+        if let (found, bytes) = try largest(below: length, where: { try needs(batchSize: size, length: $0, epochs: $1) }),
+           found >= Self.shortest {
             result.append("\(lengthOption(found)) (needs \(MemoryPlan.text(bytes)))")
         }
-        if result.isEmpty, let (found, bytes) = try largest(below: length, where: { try needs(batchSize: 1, length: $0, epochs: $1) }) {
+        if result.isEmpty, let (found, bytes) = try largest(below: length, where: { try needs(batchSize: 1, length: $0, epochs: $1) }),
+           found >= Self.shortest {
             result.append("\(batchOption(1)) \(lengthOption(found)) (needs \(MemoryPlan.text(bytes)))")
         }
         return result

@@ -126,7 +126,7 @@ public final class Trainer {
                     observe: @escaping (TrainingEvent) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }) throws -> TrainingResult {
         let settings = configuration.training
         let longest = training.lengths.max() ?? 0
-        observe(.prepared(report, summary: try model.summary(batch: settings.batchSize, steps: longest, moments: optimizer.moments.count),
+        observe(.prepared(report, summary: try model.summary(batch: memory.batchSize, steps: longest, moments: optimizer.moments.count),
                           device: backend.info.name))
         let checkpoint = resume ? try newestCheckpoint(observe: observe) : nil
         try savePreparation()

@@ -35,6 +35,44 @@ extension FuzzReader {
         }
     }
 
+    /// The description of a checkpoint. Its second line is the SHA-256 of the first, which mutations would never hit: it is put
+    /// right for most inputs, so that they get past it.
+    static func checkpoint(_ scratch: String) throws -> FuzzReader {
+        let folder = scratch + "/run"
+        let configuration = try RunConfiguration.resolve(preset: "bilstm", settings: [
+            .init(small), .init("training.epochs=3"), .init("training.batch_size=2"), .init("training.validation_split=0")])
+        let data = DataSet.text(TextDataSet(name: "texts", texts: reviews, labels: ["pos", "neg", "pos", "neg"]))
+        let trainer = try Trainer(configuration: configuration, data: TrainingData(train: data), backend: try Device.open("cpu"),
+                                  folder: try RunFolder.create(folder))
+        // Asked before each step: two epochs of two steps and one more.
+        var asked = 0
+        _ = try trainer.run(shouldStop: {
+            asked += 1
+            return asked > 5
+        })
+        let run = try RunFolder.open(folder), path = folder + "/checkpoints/step-00000005.json"
+        let line = Array(try contents(path).prefix { $0 != UInt8(ascii: "\n") })
+        let tokens = ["{", "}", "[", "]", ":", ",", "null", "true", "-1", "1e999", "9223372036854775807", "\"inf\"", "\"nan\"", "\"step\":", "\"epoch\":",
+                      "\"records\":[]", "\"tensors\":\"../x.safetensors\"", "\"bytes\":1000000000000", "\"format\":\"carousel-checkpoint/2\""]
+        var reader = FuzzReader(name: "checkpoint", samples: [line],
+                                hostile: ["", "{}", "[]", String(repeating: "[", count: Mutator.largest), String(repeating: "{\"a\":", count: 10_000)].map { Array($0.utf8) },
+                                tokens: tokens, refusals: [.badData]) { input, _ in
+            try write(input, path)
+            let found = try run.newestCheckpoint()
+            try Violation.require(found?.step == 5 && found?.epoch == 2, "another step or epoch than that of the file's name")
+        }
+        reader.assemble = { bytes in
+            var hash = SHA256()
+            bytes.withUnsafeBytes { hash.update($0) }
+            return bytes + [UInt8(ascii: "\n")] + Array(hash.hexadecimal().utf8) + [UInt8(ascii: "\n")]
+        }
+        reader.disturb = { file, generator in
+            guard generator.next() % 8 == 0, !file.isEmpty else { return }
+            file[Int(generator.next() % UInt64(file.count))] ^= 1 << UInt8(generator.next() % 8)
+        }
+        return reader
+    }
+
     /// Means and deviations of a model of numbers.
     static func seriesPreparation(_ scratch: String) throws -> FuzzReader {
         let folder = scratch + "/run", backend = try Device.open("cpu")
