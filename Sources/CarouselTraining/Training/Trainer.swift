@@ -124,7 +124,6 @@ public final class Trainer {
     ///   or `badConfiguration` when a run is to be continued with other data or another configuration.
     public func run(resume: Bool = false, checkpoints interval: CheckpointInterval = .seconds(60),
                     observe: @escaping (TrainingEvent) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }) throws -> TrainingResult {
-        let settings = configuration.training
         let longest = training.lengths.max() ?? 0
         observe(.prepared(report, summary: try model.summary(batch: memory.batchSize, steps: longest, moments: optimizer.moments.count),
                           device: backend.info.name))
