@@ -35,7 +35,7 @@ let package = Package(
 
         // Floors 3 to 5.
         .target(name: "CarouselTraining",
-                dependencies: ["CarouselNN", "CarouselData", .product(name: "Yams", package: "Yams")]),
+                dependencies: ["CarouselNN", "CarouselData", "CarouselReference", .product(name: "Yams", package: "Yams")]),
         .target(name: "Carousel",
                 dependencies: ["CarouselTraining", "CarouselCPU", "CarouselOpenCL", "CarouselReference"]),
         .executableTarget(name: "CarouselCLI",

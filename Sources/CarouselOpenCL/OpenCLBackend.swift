@@ -14,11 +14,17 @@ import Foundation
 /// its size that holds NaN.
 public final class OpenCLBackend: Backend {
     /// How the expensive kernels are written.
-    public enum KernelFamily: String, Sendable, CaseIterable { case gpu, cpu }
+    public enum KernelFamily: String, Sendable, CaseIterable {
+        case gpu, cpu
+
+        /// The name of the plan that runs these kernels.
+        public var plan: String { "\(rawValue) kernels" }
+    }
 
     public let info: DeviceInfo
     public let family: KernelFamily
     public var scalarType: ElementType { .float32 }
+    public var plan: String { family.plan }
 
     let context: OpenCLContext
     let queue: CommandQueue
@@ -34,8 +40,29 @@ public final class OpenCLBackend: Backend {
         try self.init(device: index, cacheDirectory: cacheDirectory, environment: ProcessInfo.processInfo.environment)
     }
 
+    /// The same with the kernels of one family, whatever the device's type and the environment say.
+    public convenience init(device index: Int, family: KernelFamily) throws {
+        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family)
+    }
+
     /// The same with explicit environment variables.
-    public init(device index: Int, cacheDirectory: URL?, environment: [String: String]) throws {
+    public convenience init(device index: Int, cacheDirectory: URL?, environment: [String: String]) throws {
+        try self.init(device: index, cacheDirectory: cacheDirectory, environment: environment, family: nil)
+    }
+
+    /// The plans a device offers, by `plan`: the one it runs when nothing is said comes first.
+    /// - Throws: as `init(device:)`.
+    public static func plans(device index: Int) throws -> [String] {
+        let found = try OpenCLDiscovery.devices()
+        let own = found.indices.contains(index) && found[index].description.type == .cpu ? KernelFamily.cpu : .gpu
+        return [own.plan] + KernelFamily.allCases.filter { $0 != own }.map(\.plan)
+    }
+
+    /// - Parameters:
+    ///   - chosen: nil = what `CAROUSEL_KERNEL_FAMILY` says, or the device's type.
+    ///   - edited: kernel files by name whose text replaces the one inside the program; how tests plant faults.
+    init(device index: Int, cacheDirectory: URL?, environment: [String: String], family chosen: KernelFamily?,
+         replacing edited: [String: String] = [:]) throws {
         let found = try OpenCLDiscovery.devices()
         guard !found.isEmpty else {
             let (reason, hint) = OpenCLDiscovery.explainAbsence()
@@ -47,20 +74,21 @@ public final class OpenCLBackend: Backend {
                                 hint: "carousel devices")
         }
         device = found[index].description
-        switch environment["CAROUSEL_KERNEL_FAMILY"] ?? "" {
-        case "": family = device.type == .cpu ? .cpu : .gpu
-        case let name:
-            guard let chosen = KernelFamily(rawValue: name) else {
+        switch (chosen, environment["CAROUSEL_KERNEL_FAMILY"] ?? "") {
+        case (let chosen?, _): family = chosen
+        case (nil, ""): family = device.type == .cpu ? .cpu : .gpu
+        case (nil, let name):
+            guard let named = KernelFamily(rawValue: name) else {
                 throw CarouselError(.badConfiguration, "CAROUSEL_KERNEL_FAMILY is \"\(name)\"", hint: "gpu or cpu")
             }
-            family = chosen
+            family = named
         }
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found[index].handle)
         queue = try CommandQueue(context)
         memory = BufferPool(context: context, largestAllocation: device.largestAllocation,
                             reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
         programs = ProgramCache(context: context, device: device, family: family,
-                                sources: KernelSources(environment: environment),
+                                sources: KernelSources(environment: environment, edited: edited),
                                 binaries: BinaryCache(directory: cacheDirectory, environment: environment))
         info = DeviceInfo(kind: .opencl, selector: "opencl:\(index)", name: device.name, vendor: device.vendor,
                           driver: "\(device.platform), \(device.driver)", computeUnits: device.computeUnits,

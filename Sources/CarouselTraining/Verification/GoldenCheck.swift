@@ -135,11 +135,11 @@ struct GoldenFile {
         return value
     }
 
-    /// A size: a whole number from `lowest` (1) to 2²⁰.
-    func size(_ key: String, atLeast lowest: Int = 1) throws -> Int {
+    /// A size: a whole number from `lowest` (1) to `highest` (2²⁰).
+    func size(_ key: String, atLeast lowest: Int = 1, atMost highest: Int = 1 << 20) throws -> Int {
         let value = try integer(key)
-        guard (lowest...1 << 20).contains(value) else {
-            throw CarouselError(.badData, "metadata '\(key)' is \(value), not a number from \(lowest) to \(1 << 20)", at: path)
+        guard (lowest...highest).contains(value) else {
+            throw CarouselError(.badData, "metadata '\(key)' is \(value), not a number from \(lowest) to \(highest)", at: path)
         }
         return value
     }

@@ -1,0 +1,4 @@
+/// The report as one HTML page without outside resources.
+public enum AuditPage {
+    public static func html(_ report: AuditReport) -> String { "" }
+}
