@@ -53,6 +53,7 @@ let package = Package(
         .testTarget(name: "CarouselDataTests", dependencies: ["CarouselData"],
                     resources: [.copy("Samples")]),
         .testTarget(name: "CarouselTrainingTests", dependencies: ["Carousel"]),
+        .testTarget(name: "AuditTests", dependencies: ["Carousel"]),
         .testTarget(name: "ConformanceTests", dependencies: ["Carousel"], resources: [.copy("Golden")]),
         .testTarget(name: "ProgramTests", dependencies: ["CarouselCLI"]),
     ],

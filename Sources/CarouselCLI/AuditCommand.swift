@@ -179,6 +179,20 @@ struct AuditCommand: ParsableCommand {
         }
     }
 
+    // MARK: before a training
+
+    /// The short audit that `train` runs by itself.
+    /// - Throws: `checkFailed` with the table.
+    static func beforeTraining(_ configuration: RunConfiguration, _ data: TrainingData, on backend: any Backend) throws {
+        switch try AutomaticAudit(configuration, data: data).run(on: backend) {
+        case .notNeeded, .remembered: break
+        case .passed(let seconds):
+            Console.message("audit: \(backend.info.selector) computes this model right (\(String(format: "%.1f", seconds)) s, remembered)")
+        case .undecided:
+            Console.message("audit: undecided, this model amplifies roundings too much to judge \(backend.info.selector) by it")
+        }
+    }
+
     // MARK: files
 
     /// Says before the work, not after it, that a file cannot be written.

@@ -26,6 +26,8 @@ struct TrainCommand: ParsableCommand {
             The run folder then holds the best model (model.safetensors) and the last one, the configuration, the \
             vocabulary, the labels and one line of metrics per epoch. Ctrl-C ends after the current step and saves; \
             a second Ctrl-C ends at once.
+
+            Before a training of some minutes or more, the device's outputs, gradients and updates of this model are compared             with double precision, as `carousel audit` does: a few seconds, once for each program, driver and model. A             device that computes wrong ends the training before it begins, with exit code 3; --no-audit skips this.
             """)
 
     @Argument(help: ArgumentHelp("Labelled data; nothing = the data inside the program.", valueName: "data"))
@@ -53,6 +55,8 @@ struct TrainCommand: ParsableCommand {
     var tokenizer: TokenizerKind?
     @Flag(help: "Replace the run in a folder that is not empty; files of other origin stay.")
     var force = false
+    @Flag(help: "Do not audit the device before a long training.")
+    var noAudit = false
     @OptionGroup var printing: OutputOptions
 
     func validate() throws {
@@ -74,6 +78,7 @@ struct TrainCommand: ParsableCommand {
         try RunFolder.check(output, force: force)
         let backend = try target.device.open()
         let data = try readData(configuration)
+        if !noAudit { try AuditCommand.beforeTraining(configuration, data, on: backend) }
         let folder = try RunFolder.create(output, force: force)
         let result: TrainingResult
         Interruption.install()

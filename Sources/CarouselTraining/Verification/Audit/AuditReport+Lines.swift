@@ -37,10 +37,10 @@ extension AuditReport {
     }
 
     private static func table(_ differences: [AuditDifference]) -> [String] {
-        var table = TextTable(header: ["tensor", "entries", "largest error", "along a direction", "allowed", "verdict", "worst entry"],
-                              alignments: [.left, .right, .right, .right, .right, .left, .left])
+        var table = TextTable(header: ["tensor", "entries", "at kinks", "largest error", "along a direction", "allowed", "verdict", "worst entry"],
+                              alignments: [.left, .right, .right, .right, .right, .right, .left, .left])
         for d in differences {
-            table.add([d.name, "\(d.samples)", scientific(d.maximum), scientific(d.direction), scientific(d.tolerance),
+            table.add([d.name, "\(d.samples)", "\(d.skipped)", scientific(d.maximum), d.direction.map(scientific) ?? "-", scientific(d.tolerance),
                        d.passed ? "passed" : "FAILED", d.worst])
         }
         return table.lines()

@@ -41,6 +41,13 @@ public struct AuditedDevice: Codable, Sendable {
         verdict = tensors.isEmpty || verdicts.contains(.failed) ? .failed : verdicts.contains(.undecided) ? .undecided : .passed
     }
 
+    /// The tensors as comparisons of a recorded case.
+    /// - Throws: `internalError` when the device could not compute the model.
+    func comparisons() throws -> [GoldenComparison] {
+        if let problem { throw CarouselError(.internalError, problem, at: device) }
+        return tensors.map { GoldenComparison(name: "\($0.kind.rawValue) \($0.name)", error: $0.maximum, tolerance: $0.tolerance) }
+    }
+
     /// Notes why the device could not compute the model.
     mutating func fail(_ problem: String) {
         self.problem = problem

@@ -1,11 +1,11 @@
 /// What an audit allows. Each number has its reason, and what was measured, in Documentation/Numerics.md.
 enum AuditTolerance {
     /// Logits, losses and gradients of a whole model whose roundings are not amplified.
-    static let pass = 2e-5
+    static let pass = 1e-5
     /// Losses and gradient norms over several training steps.
-    static let steps = 1e-4
+    static let steps = 2e-5
     /// ‖error‖ / ‖change‖ of the parameters after several training steps.
-    static let parameters = 1e-2
+    static let parameters = 1e-3
     /// Norm, clipped gradients and moments from the same gradients.
     static let elementwise = 2e-6
     /// The change of a parameter from the same gradients and moments.

@@ -6,16 +6,19 @@ public struct AuditDifference: Codable, Sendable {
     public var name: String
     /// Entries whose derivative was taken.
     public var samples: Int
+    /// Entries, and the direction, that were left out because a kink lay between the two points.
+    public var skipped: Int
     /// Largest relative error of an entry.
     public var maximum: Double
-    /// Relative error of the derivative along one random direction through all entries.
-    public var direction: Double
+    /// Relative error of the derivative along one random direction through all entries; nil when left out.
+    public var direction: Double?
     /// What is allowed for both.
     public var tolerance: Double
     /// The worst entry in words.
     public var worst: String
 
-    public var passed: Bool { maximum <= tolerance && direction <= tolerance }
+    /// Whether both are within the tolerance and at least one number was compared.
+    public var passed: Bool { maximum <= tolerance && direction ?? 0 <= tolerance && (samples > 0 || direction != nil) }
 }
 
 extension Audit {
@@ -23,7 +26,7 @@ extension Audit {
     /// along one random direction each.
     ///
     /// Where a kink lies between the two points, the slopes to the left and to the right differ, and the central
-    /// difference is off by at most half of that: so much is taken off the error of a model with kinks.
+    /// difference is off by at most half of that. A sample whose error is no larger says nothing and is left out.
     public func differences() throws -> [AuditDifference] {
         guard limits.samples > 0 else { return [] }
         let store = oracle.model.store, backend = store.backend
@@ -36,7 +39,7 @@ extension Audit {
             var generator = SeededGenerator(seed: audited.training.seed, purpose: 0x6669_6E00 + UInt64(number))
             let range = parameter.offset ..< parameter.offset + parameter.shape.count
             let scale = gradients[range].reduce(floor) { max($0, abs($1)) }
-            var difference = AuditDifference(name: parameter.name, samples: 0, maximum: 0, direction: 0,
+            var difference = AuditDifference(name: parameter.name, samples: 0, skipped: 0, maximum: 0, direction: nil,
                                              tolerance: AuditTolerance.differences, worst: "")
             for index in entries(of: parameter, gradients, &generator) {
                 let view = Tensor(buffer: store.weights.buffer, offset: store.weights.offset + parameter.offset + index, shape: [1])
@@ -46,25 +49,31 @@ extension Audit {
                 try backend.write([value - h], to: view)
                 let below = try oracle.meanLoss()
                 try backend.write([value], to: view)
-                let error = error(gradients[parameter.offset + index], above, middle, below, h) / scale
+                guard let error = error(gradients[parameter.offset + index], above, middle, below, h, scale) else {
+                    difference.skipped += 1
+                    continue
+                }
                 difference.samples += 1
                 if error >= difference.maximum { (difference.maximum, difference.worst) = (error, meaning.describe(parameter, index)) }
             }
             difference.direction = try direction(parameter, number, gradients, middle, floor, &generator)
+            if difference.direction == nil { difference.skipped += 1 }
             result.append(difference)
         }
         return result
     }
 
-    /// |difference quotient − gradient|, less what a kink can account for; infinite where it is not a number.
-    private func error(_ gradient: Double, _ above: Double, _ middle: Double, _ below: Double, _ h: Double) -> Double {
+    /// |difference quotient − gradient| / scale, infinite where it is not a number; nil where it is too large and a
+    /// kink accounts for it.
+    private func error(_ gradient: Double, _ above: Double, _ middle: Double, _ below: Double, _ h: Double, _ scale: Double) -> Double? {
         let difference = abs((above - below) / (2 * h) - gradient)
         guard difference.isFinite else { return .infinity }
-        return kinkDistance.isFinite ? max(0, difference - 0.5 * abs(above - 2 * middle + below) / h) : difference
+        let isExplained = kinkDistance.isFinite && difference <= 0.5 * abs(above - 2 * middle + below) / h
+        return difference > AuditTolerance.differences * scale && isExplained ? nil : difference / scale
     }
 
     private func direction(_ parameter: Parameter, _ number: Int, _ gradients: [Double], _ middle: Double, _ floor: Double,
-                           _ generator: inout SeededGenerator) throws -> Double {
+                           _ generator: inout SeededGenerator) throws -> Double? {
         let store = oracle.model.store, backend = store.backend, view = store.weight(number), h = 1e-6
         let way = (0..<parameter.shape.count).map { _ in 2 * generator.uniform() - 1 }
         var slope = 0.0, norm = 0.0
@@ -77,7 +86,7 @@ extension Audit {
         try backend.write(way.indices.map { start[parameter.offset + $0] - h * way[$0] }, to: view)
         let below = try oracle.meanLoss()
         try backend.write(Array(start[parameter.offset ..< parameter.offset + way.count]), to: view)
-        return error(slope, above, middle, below, h) / max(norm.squareRoot(), floor)
+        return error(slope, above, middle, below, h, max(norm.squareRoot(), floor))
     }
 
     /// Entries to sample: from every gate in turn, each the largest gradient of eight drawn at random; of an embedding
