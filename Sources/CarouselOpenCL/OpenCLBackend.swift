@@ -53,8 +53,7 @@ public final class OpenCLBackend: Backend {
     /// The plans a device offers, by `plan`: the one it runs when nothing is said comes first.
     /// - Throws: as `init(device:)`.
     public static func plans(device index: Int) throws -> [String] {
-        let found = try OpenCLDiscovery.devices()
-        let own = found.indices.contains(index) && found[index].description.type == .cpu ? KernelFamily.cpu : .gpu
+        let own = try find(index).description.type == .cpu ? KernelFamily.cpu : .gpu
         return [own.plan] + KernelFamily.allCases.filter { $0 != own }.map(\.plan)
     }
 
@@ -63,17 +62,8 @@ public final class OpenCLBackend: Backend {
     ///   - edited: kernel files by name whose text replaces the one inside the program; how tests plant faults.
     init(device index: Int, cacheDirectory: URL?, environment: [String: String], family chosen: KernelFamily?,
          replacing edited: [String: String] = [:]) throws {
-        let found = try OpenCLDiscovery.devices()
-        guard !found.isEmpty else {
-            let (reason, hint) = OpenCLDiscovery.explainAbsence()
-            throw CarouselError(.deviceUnavailable, reason, hint: hint)
-        }
-        guard found.indices.contains(index) else {
-            throw CarouselError(.deviceUnavailable, "there is no OpenCL device \(index): this machine has "
-                + found.map { "opencl:\($0.description.index) (\($0.description.name))" }.joined(separator: ", "),
-                                hint: "carousel devices")
-        }
-        device = found[index].description
+        let found = try Self.find(index)
+        device = found.description
         switch (chosen, environment["CAROUSEL_KERNEL_FAMILY"] ?? "") {
         case (let chosen?, _): family = chosen
         case (nil, ""): family = device.type == .cpu ? .cpu : .gpu
@@ -83,7 +73,7 @@ public final class OpenCLBackend: Backend {
             }
             family = named
         }
-        context = try OpenCLContext(try OpenCLLibrary.require(), device: found[index].handle)
+        context = try OpenCLContext(try OpenCLLibrary.require(), device: found.handle)
         queue = try CommandQueue(context)
         memory = BufferPool(context: context, largestAllocation: device.largestAllocation,
                             reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
@@ -110,6 +100,21 @@ public final class OpenCLBackend: Backend {
         } catch {
             return OpenCLDiscoveryResult(devices: [], reason: "\(error)", hint: nil)
         }
+    }
+
+    /// - Throws: `deviceUnavailable` naming the devices there are.
+    private static func find(_ index: Int) throws -> OpenCLDiscovery.Device {
+        let found = try OpenCLDiscovery.devices()
+        guard !found.isEmpty else {
+            let (reason, hint) = OpenCLDiscovery.explainAbsence()
+            throw CarouselError(.deviceUnavailable, reason, hint: hint)
+        }
+        guard found.indices.contains(index) else {
+            throw CarouselError(.deviceUnavailable, "there is no OpenCL device \(index): this machine has "
+                + found.map { "opencl:\($0.description.index) (\($0.description.name))" }.joined(separator: ", "),
+                                hint: "carousel devices")
+        }
+        return found[index]
     }
 
     /// The buffer of a tensor this backend made.

@@ -18,6 +18,10 @@ enum AuditSamples {
         "bilstm": [.embedding(.init(units: 8, dropout: 0.3)), recurrent(.lstm, 18, .sequences, .concat, concatInput: true),
                    .dense(.init(units: 20, activation: .tanh)), .pooling(.init(of: [.max])), .dropout(.init(rate: 0.5))],
         "gru": [.embedding(.init(units: 8)), recurrent(.gru, 20, .sequences), recurrent(.gru, 17, .last, resetAfter: false)],
+        "everything": [.embedding(.init(units: 8)), recurrent(.lstm, 20, .sequences), .dense(.init(units: 20, activation: .tanh)),
+                       .dropout(.init(rate: 0.3)), .pooling(.init(of: [.mean, .max]))],
+        "gru-reset-after": [.embedding(.init(units: 8)), recurrent(.gru, 20)],
+        "gru-reset-before": [.embedding(.init(units: 8)), recurrent(.gru, 20, resetAfter: false)],
         "relu-lstm": [recurrent(.lstm, 20, activation: .relu), .dropout(.init(rate: 0.2))],
     ]
 

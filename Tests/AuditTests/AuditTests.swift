@@ -1,4 +1,5 @@
 import Carousel
+@testable import CarouselNN
 @testable import CarouselOpenCL
 import CarouselReference
 @testable import CarouselTraining
@@ -7,7 +8,7 @@ import Testing
 
 /// The audit of sound devices, its measures and its files.
 @Suite struct AuditTests {
-    @Test(arguments: AuditSamples.models.keys.sorted()) func soundDevicesPass(_ name: String) throws {
+    @Test(arguments: ["stacked-lstm", "simple-rnn", "bilstm", "gru", "relu-lstm"]) func soundDevicesPass(_ name: String) throws {
         let audit = try Audit(AuditSamples.audited(name), limits: AuditSamples.limits)
         let differences = try audit.differences()
         #expect(differences.count == audit.oracle.model.store.parameters.count)
@@ -65,14 +66,14 @@ import Testing
     /// A plain network whose weights grow errors: too far is not called wrong, and not called right either.
     @Test func chaosIsUndecided() throws {
         var audited = AuditSamples.audited("simple-rnn")
-        audited.batch = AuditCase.randomTokens(AuditLimits(rows: 2, steps: 200), vocabulary: 12, classes: 3, seed: 1)
+        audited.batch = AuditCase.randomTokens(AuditLimits(rows: 2, steps: 100), vocabulary: 12, classes: 3, seed: 1)
         let drawn = try SequenceClassifier(audited.model, input: audited.input, classes: 3, seed: 7, on: ReferenceBackend())
         audited.weights = try drawn.store.export().map { tensor in
             guard tensor.name == "rnn.0.weight_hh_l0" else { return tensor }
             return HostTensor(name: tensor.name, shape: tensor.shape, values: .float64(tensor.doubles.map { $0 * 8 }))
         }
         let device = try Audit(audited, limits: AuditLimits(trainingSteps: 1, samples: 0)).run(on: try Device.open("cpu"))
-        #expect(device.verdict == .undecided)
+        #expect(device.verdict == .undecided, "\(device.lines(onlyBad: true).joined(separator: "\n"))")
         #expect(device.tensors.filter { $0.kind == .update || $0.kind == .moment }.allSatisfy { $0.verdict == .passed })
     }
 

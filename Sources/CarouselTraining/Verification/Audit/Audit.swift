@@ -62,7 +62,13 @@ public final class Audit {
         meaning = ParameterMeaning(audited.model, words: audited.words)
         // The noise is judged by the reference's own trace, whatever was recorded.
         let noisy = try AuditSubject(audited, on: reference).trace(from: Self.noisy(best.start), trainingSteps: limits.trainingSteps)
-        for tensor in compare(noisy, with: best.trace) { sensitivity[Self.key(tensor)] = tensor.maximum }
+        let moved = compare(noisy, with: best.trace)
+        for tensor in moved {
+            // A single number may be moved little by luck, so each counts for a tenth of the most sensitive of its group.
+            let group = moved.filter { ($0.kind == .steps) == (tensor.kind == .steps) }
+            let largest = group.reduce(0) { max($0, $1.maximum) }
+            sensitivity[Self.key(tensor)] = max(tensor.maximum, largest / 10)
+        }
         try oracle.backend.write(start, to: oracle.model.store.weights)
     }
 
