@@ -35,7 +35,7 @@ let package = Package(
 
         // Floors 3 to 5.
         .target(name: "CarouselTraining",
-                dependencies: ["CarouselNN", "CarouselData", .product(name: "Yams", package: "Yams")]),
+                dependencies: ["CarouselNN", "CarouselData", "CarouselReference", .product(name: "Yams", package: "Yams")]),
         .target(name: "Carousel",
                 dependencies: ["CarouselTraining", "CarouselCPU", "CarouselOpenCL", "CarouselReference"]),
         .executableTarget(name: "CarouselCLI",
@@ -57,6 +57,7 @@ let package = Package(
         .testTarget(name: "CarouselDataTests", dependencies: ["CarouselData"],
                     resources: [.copy("Samples")]),
         .testTarget(name: "CarouselTrainingTests", dependencies: ["Carousel"]),
+        .testTarget(name: "AuditTests", dependencies: ["Carousel"]),
         .testTarget(name: "ConformanceTests", dependencies: ["Carousel"], resources: [.copy("Golden")]),
         .testTarget(name: "ProgramTests", dependencies: ["CarouselCLI"]),
         .testTarget(name: "FuzzTests", dependencies: ["Fuzz"]),

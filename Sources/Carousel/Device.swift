@@ -43,6 +43,32 @@ public enum Device {
         }
     }
 
+    /// The plans a device offers, the one that `open` takes first. `check` and `audit` go through all of them.
+    /// - Throws: as `open`.
+    public static func plans(_ selector: String) throws -> [String] {
+        if let index = openCLIndex(selector) { return try OpenCLBackend.plans(device: index) }
+        return [try open(selector).plan]
+    }
+
+    /// Opens a device with one of its plans.
+    /// - Throws: as `open`; `usage` for a plan the device does not offer.
+    public static func open(_ selector: String, plan: String) throws -> any Backend {
+        if let index = openCLIndex(selector), let family = OpenCLBackend.KernelFamily.allCases.first(where: { $0.plan == plan }) {
+            return try OpenCLBackend(device: index, family: family)
+        }
+        let backend = try open(selector)
+        guard backend.plan == plan else {
+            throw CarouselError(.usage, "\(selector) has no plan '\(plan)'", hint: try plans(selector).joined(separator: ", "))
+        }
+        return backend
+    }
+
+    /// The number of `opencl:N`, 0 of `opencl`; nil for other devices.
+    private static func openCLIndex(_ selector: String) -> Int? {
+        if selector == "opencl" { return 0 }
+        return selector.hasPrefix("opencl:") ? Int(selector.dropFirst(7)) : nil
+    }
+
     /// Looks for every device without building a kernel.
     public static func available() throws -> Inventory {
         let found = OpenCLBackend.devices()

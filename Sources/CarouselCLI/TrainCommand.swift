@@ -34,6 +34,10 @@ struct TrainCommand: ParsableCommand {
             stopped, on the same device. It takes configuration and data from the run itself; options that are given all \
             the same must say what the run was begun with. Where no run was begun, --resume begins it, so that one command \
             can be repeated until it succeeds. A finished run is left as it is.
+
+            Before a training of some minutes or more, the device's outputs, gradients and updates of this model are compared \
+            with double precision, as `carousel audit` does: a few seconds, once for each program, driver and model. A \
+            device that computes wrong ends the training before it begins, with exit code 3; --no-audit skips this.
             """)
 
     @Argument(help: ArgumentHelp("Labelled data; nothing = the data inside the program.", valueName: "data"))
@@ -65,6 +69,8 @@ struct TrainCommand: ParsableCommand {
     var resume = false
     @Option(help: ArgumentHelp("How often to write a checkpoint: steps, seconds or minutes, as \"500 steps\" or 5m.", valueName: "interval"))
     var checkpointEvery = CheckpointInterval.seconds(60)
+    @Flag(help: "Do not audit the device before a long training.")
+    var noAudit = false
     @OptionGroup var printing: OutputOptions
 
     func validate() throws {
@@ -93,6 +99,7 @@ struct TrainCommand: ParsableCommand {
         let inputs = try inputs(of: begun)
         let backend = try target.device.open()
         let data = try readData(configuration, inputs)
+        if !noAudit { try AuditCommand.beforeTraining(configuration, data, on: backend) }
         let folder = try begun ?? RunFolder.create(output, force: force || resume)
         let lock = try folder.lock()
         if begun == nil { try folder.begin(configuration, inputs: inputs) }

@@ -19,6 +19,14 @@ public protocol Backend: AnyObject, MemoryOperations, VectorOperations, MatrixOp
     var info: DeviceInfo { get }
     /// float32, or float64 on the reference.
     var scalarType: ElementType { get }
+    /// The way this backend runs the expensive operations, where a device offers several: a name that, with the
+    /// device, fixes every bit of its results.
+    var plan: String { get }
+}
+
+extension Backend {
+    /// A device with one way of computing.
+    public var plan: String { "standard" }
 }
 
 /// What a device is, for people and for logs.

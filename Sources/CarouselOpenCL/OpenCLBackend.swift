@@ -14,13 +14,19 @@ import Foundation
 /// its size that holds NaN, `CAROUSEL_TUNING` names a row of `Tuning.table`.
 public final class OpenCLBackend: MemoryPlanner {
     /// How the expensive kernels are written.
-    public enum KernelFamily: String, Sendable, CaseIterable { case gpu, cpu }
+    public enum KernelFamily: String, Sendable, CaseIterable {
+        case gpu, cpu
+
+        /// The name of the plan that runs these kernels.
+        public var plan: String { "\(rawValue) kernels" }
+    }
 
     public let info: DeviceInfo
     public let family: KernelFamily
     /// How the kernels' work is cut; never changes a result.
     public let tuning: Tuning
     public var scalarType: ElementType { .float32 }
+    public var plan: String { family.plan }
 
     let context: OpenCLContext
     let queue: CommandQueue
@@ -38,35 +44,47 @@ public final class OpenCLBackend: MemoryPlanner {
         try self.init(device: index, cacheDirectory: cacheDirectory, environment: ProcessInfo.processInfo.environment)
     }
 
+    /// The same with the kernels of one family, whatever the device's type and the environment say.
+    public convenience init(device index: Int, family: KernelFamily) throws {
+        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family)
+    }
+
     /// The same with explicit environment variables.
-    public init(device index: Int, cacheDirectory: URL?, environment: [String: String]) throws {
-        let found = try OpenCLDiscovery.devices()
-        guard !found.isEmpty else {
-            let (reason, hint) = OpenCLDiscovery.explainAbsence()
-            throw CarouselError(.deviceUnavailable, reason, hint: hint)
-        }
-        guard found.indices.contains(index) else {
-            throw CarouselError(.deviceUnavailable, "there is no OpenCL device \(index): this machine has "
-                + found.map { "opencl:\($0.description.index) (\($0.description.name))" }.joined(separator: ", "),
-                                hint: "carousel devices")
-        }
-        device = found[index].description
-        switch environment["CAROUSEL_KERNEL_FAMILY"] ?? "" {
-        case "": family = device.type == .cpu ? .cpu : .gpu
-        case let name:
-            guard let chosen = KernelFamily(rawValue: name) else {
+    public convenience init(device index: Int, cacheDirectory: URL?, environment: [String: String]) throws {
+        try self.init(device: index, cacheDirectory: cacheDirectory, environment: environment, family: nil)
+    }
+
+    /// The plans a device offers, by `plan`: the one it runs when nothing is said comes first.
+    /// - Throws: as `init(device:)`.
+    public static func plans(device index: Int) throws -> [String] {
+        let own = try find(index).description.type == .cpu ? KernelFamily.cpu : .gpu
+        return [own.plan] + KernelFamily.allCases.filter { $0 != own }.map(\.plan)
+    }
+
+    /// - Parameters:
+    ///   - chosen: nil = what `CAROUSEL_KERNEL_FAMILY` says, or the device's type.
+    ///   - edited: kernel files by name whose text replaces the one inside the program; how tests plant faults.
+    init(device index: Int, cacheDirectory: URL?, environment: [String: String], family chosen: KernelFamily?,
+         replacing edited: [String: String] = [:]) throws {
+        let found = try Self.find(index)
+        device = found.description
+        switch (chosen, environment["CAROUSEL_KERNEL_FAMILY"] ?? "") {
+        case (let chosen?, _): family = chosen
+        case (nil, ""): family = device.type == .cpu ? .cpu : .gpu
+        case (nil, let name):
+            guard let named = KernelFamily(rawValue: name) else {
                 throw CarouselError(.badConfiguration, "CAROUSEL_KERNEL_FAMILY is \"\(name)\"", hint: "gpu or cpu")
             }
-            family = chosen
+            family = named
         }
         tuning = try Tuning.named(environment["CAROUSEL_TUNING"])
-        context = try OpenCLContext(try OpenCLLibrary.require(), device: found[index].handle)
+        context = try OpenCLContext(try OpenCLLibrary.require(), device: found.handle)
         queue = try CommandQueue(context)
         memory = BufferPool(source: .device(queue), largestAllocation: device.largestAllocation,
                             reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
         holdsValues = true
         programs = ProgramCache(context: context, device: device, family: family,
-                                sources: KernelSources(environment: environment),
+                                sources: KernelSources(environment: environment, edited: edited),
                                 binaries: BinaryCache(directory: cacheDirectory, environment: environment))
         info = DeviceInfo(kind: .opencl, selector: "opencl:\(index)", name: device.name, vendor: device.vendor,
                           driver: "\(device.platform), \(device.driver)", computeUnits: device.computeUnits,
@@ -101,6 +119,21 @@ public final class OpenCLBackend: MemoryPlanner {
         } catch {
             return OpenCLDiscoveryResult(devices: [], reason: "\(error)", hint: nil)
         }
+    }
+
+    /// - Throws: `deviceUnavailable` naming the devices there are.
+    private static func find(_ index: Int) throws -> OpenCLDiscovery.Device {
+        let found = try OpenCLDiscovery.devices()
+        guard !found.isEmpty else {
+            let (reason, hint) = OpenCLDiscovery.explainAbsence()
+            throw CarouselError(.deviceUnavailable, reason, hint: hint)
+        }
+        guard found.indices.contains(index) else {
+            throw CarouselError(.deviceUnavailable, "there is no OpenCL device \(index): this machine has "
+                + found.map { "opencl:\($0.description.index) (\($0.description.name))" }.joined(separator: ", "),
+                                hint: "carousel devices")
+        }
+        return found[index]
     }
 
     /// The buffer of a tensor this backend made.

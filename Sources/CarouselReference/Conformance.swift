@@ -30,7 +30,7 @@ public struct ConformanceCase: Sendable {
     public func run(on backend: any Backend, guardedEnds: Bool = true) throws -> [ComparedTensor] {
         for attempt in 0..<64 {
             let reference = ReferenceBackend()
-            let watch = KinkWatch()
+            let watch = KinkWatch(everywhere: false)
             reference.kinkWatch = watch
             let expected = CaseRun(on: reference, seed: seed(attempt), guardedEnds: guardedEnds)
             try body(expected)

@@ -1,8 +1,29 @@
 import CarouselCore
 
-/// Remembers how close the arguments of relu and hard sigmoid came to their kinks in recurrent passes.
-final class KinkWatch {
-    private(set) var smallest = Double.infinity
+/// Remembers how close a computation of the reference came to a kink: an argument of relu or hard sigmoid to the
+/// place where its slope jumps, the two largest values under a maximum to each other. Within rounding of a kink two
+/// devices may take different sides, and their gradients then differ without an error.
+public final class KinkWatch {
+    /// The smallest distance seen; infinite where there are no kinks.
+    public private(set) var smallest = Double.infinity
+
+    private let isEverywhere: Bool
+
+    /// - Parameter everywhere: also single activations and maxima. Where a single operation gets the same numbers on
+    ///   both sides there is no doubt about them; within a model they are results of other operations.
+    public init(everywhere: Bool) { isEverywhere = everywhere }
+
+    /// Arguments of an element-wise activation.
+    func observe(_ activation: Activation, _ x: Doubles, count: Int) {
+        let kinks = isEverywhere ? Self.kinks(of: activation) : []
+        guard !kinks.isEmpty else { return }
+        for i in 0..<count { near(x[i], kinks) }
+    }
+
+    /// The two largest different values under a maximum over time. Equal ones are no doubt: the earliest wins.
+    func observe(largest: Double, next: Double) {
+        if isEverywhere, next.isFinite, next != largest { smallest = min(smallest, largest - next) }
+    }
 
     /// Called after a cell's forward step, while a and u still hold that step.
     func observe(_ cell: ReferenceCell, _ step: CellStep) {

@@ -10,13 +10,19 @@ extension ReferenceBackend {
         let f = x.shape[1]
         for b in 0..<packed.batchSize {
             for j in 0..<f {
-                var sum = 0.0, highest = 0.0, row = -1
+                var sum = 0.0, highest = 0.0, next = -Double.infinity, row = -1
                 for t in 0..<packed.lengths[b] {
                     let n = packed.row(step: t, sequence: b)
                     let value = source[n * f + j]
                     sum += value
-                    if row < 0 || value > highest { (highest, row) = (value, n) }
+                    if row < 0 || value > highest {
+                        if row >= 0 { next = highest }
+                        (highest, row) = (value, n)
+                    } else if value < highest {
+                        next = max(next, value)
+                    }
                 }
+                if pooling == .max { kinkWatch?.observe(largest: highest, next: next) }
                 switch pooling {
                 case .mean: target[b * f + j] = packed.lengths[b] == 0 ? 0 : sum / Double(packed.lengths[b])
                 case .max: target[b * f + j] = highest

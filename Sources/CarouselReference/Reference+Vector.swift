@@ -60,6 +60,7 @@ extension ReferenceBackend {
     public func activate(_ activation: Activation, _ x: Tensor, into y: Tensor) throws {
         try Requirements.check(x.count == y.count, "\(activation.rawValue)", ["x": x, "y": y])
         let source = try doubles(x), target = try doubles(y)
+        kinkWatch?.observe(activation, source, count: x.count)
         for i in 0..<x.count { target[i] = value(of: activation, at: source[i]) }
     }
 

@@ -13,8 +13,8 @@ import Darwin
 /// (Documentation/Numerics.md). It runs at one or two GFLOP/s in a release build.
 public final class ReferenceBackend: Backend {
     private let meter = MemoryMeter()
-    /// Set by the conformance suite to choose inputs without kinks.
-    var kinkWatch: KinkWatch?
+    /// Set by the conformance suite and the audit to choose inputs without kinks.
+    public var kinkWatch: KinkWatch?
 
     public init() {}
 

@@ -1,3 +1,4 @@
+import CarouselCore
 import Foundation
 
 /// Built programs on disk, so that the second start does not compile.
@@ -13,17 +14,8 @@ struct BinaryCache {
     /// - Parameter directory: nil = `$XDG_CACHE_HOME/carousel` or `~/.cache/carousel`.
     ///   `CAROUSEL_KERNEL_CACHE=off` switches the cache off.
     init(directory: URL?, environment: [String: String]) {
-        if environment["CAROUSEL_KERNEL_CACHE"] == "off" {
-            self.directory = nil
-        } else if let directory {
-            self.directory = directory
-        } else if let base = environment["XDG_CACHE_HOME"], base.hasPrefix("/") {
-            self.directory = URL(fileURLWithPath: base).appendingPathComponent("carousel")
-        } else if let home = environment["HOME"], home.hasPrefix("/") {
-            self.directory = URL(fileURLWithPath: home).appendingPathComponent(".cache/carousel")
-        } else {
-            self.directory = nil
-        }
+        let isOff = environment[EnvironmentSettings.kernelCache.rawValue] == "off"
+        self.directory = isOff ? nil : directory ?? CacheFolder.root(environment: environment)
     }
 
     /// Where the program with this key lies; nil when the cache is off.

@@ -7,10 +7,13 @@ import Foundation
 struct KernelSources {
     /// nil = embedded files only.
     let directory: String?
+    /// Texts that go before both, by file.
+    let edited: [String: String]
 
-    init(environment: [String: String]) {
+    init(environment: [String: String], edited: [String: String] = [:]) {
         let path = environment["CAROUSEL_KERNEL_DIRECTORY"] ?? ""
         directory = path.isEmpty ? nil : path
+        self.edited = edited
     }
 
     /// `common.cl` followed by `file`.
@@ -18,7 +21,9 @@ struct KernelSources {
         "#line 1 \"common.cl\"\n" + (try text("common.cl")) + "\n#line 1 \"\(file)\"\n" + (try text(file))
     }
 
-    private func text(_ file: String) throws -> String {
+    /// The text of one file.
+    func text(_ file: String) throws -> String {
+        if let text = edited[file] { return text }
         if let directory {
             let path = directory + "/" + file
             if FileManager.default.fileExists(atPath: path) {

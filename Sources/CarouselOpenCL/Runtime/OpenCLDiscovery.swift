@@ -51,14 +51,12 @@ enum OpenCLDiscovery {
         let description: OpenCLDeviceDescription
     }
 
-    /// Drivers set their devices up at the first question, and not all of them (PoCL 3.1) expect it from two threads.
-    private static let firstQuestion = NSLock()
+    /// Drivers start at the first call, and not all of them expect two threads there (PoCL 3.1 crashed).
+    private static let starting = NSLock()
 
-    static func devices() throws -> [Device] {
-        try firstQuestion.withLock { try found() }
-    }
+    static func devices() throws -> [Device] { try starting.withLock { try list() } }
 
-    private static func found() throws -> [Device] {
+    private static func list() throws -> [Device] {
         let cl = try OpenCLLibrary.require()
         var platformCount: cl_uint = 0
         let code = cl.clGetPlatformIDs(0, nil, &platformCount)

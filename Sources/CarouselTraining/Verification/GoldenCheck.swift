@@ -18,7 +18,7 @@ public struct GoldenResult: Codable, Sendable {
     public var seconds: Double
 }
 
-/// Recorded cases of other frameworks (`golden-layer/1`, `golden-run/1`) repeated on a device.
+/// Recorded cases of other frameworks (`golden-layer/1`, `golden-run/1`, `golden-audit/1`) repeated on a device.
 public enum GoldenCheck {
     /// The `.safetensors` files at `path`: itself, or those in a folder, by name.
     /// - Throws: `missingInput` when there are none.
@@ -45,9 +45,11 @@ public enum GoldenCheck {
         switch file.file.metadata["format"] {
         case "golden-layer/1": comparisons = try GoldenLayer(file).compare(on: backend)
         case "golden-run/1": comparisons = try GoldenRun(file).compare(on: backend)
+        case AuditRecord.format:
+            comparisons = try RecordReader(file).audit(samples: 0).run(on: backend).comparisons()
         case let other:
             throw CarouselError(.badData, "not a recorded case: its format is \(other ?? "not given")", at: path,
-                                hint: "the metadata key `format` must be golden-layer/1 or golden-run/1")
+                                hint: "the metadata key `format` must be golden-layer/1, golden-run/1 or golden-audit/1")
         }
         let seconds = Double((clock.now - start).components.attoseconds) * 1e-18 + Double((clock.now - start).components.seconds)
         let worst = comparisons.max { $0.error / $0.tolerance < $1.error / $1.tolerance }!
@@ -135,11 +137,11 @@ struct GoldenFile {
         return value
     }
 
-    /// A size: a whole number from `lowest` (1) to 2²⁰.
-    func size(_ key: String, atLeast lowest: Int = 1) throws -> Int {
+    /// A size: a whole number from `lowest` (1) to `highest` (2²⁰).
+    func size(_ key: String, atLeast lowest: Int = 1, atMost highest: Int = 1 << 20) throws -> Int {
         let value = try integer(key)
-        guard (lowest...1 << 20).contains(value) else {
-            throw CarouselError(.badData, "metadata '\(key)' is \(value), not a number from \(lowest) to \(1 << 20)", at: path)
+        guard (lowest...highest).contains(value) else {
+            throw CarouselError(.badData, "metadata '\(key)' is \(value), not a number from \(lowest) to \(highest)", at: path)
         }
         return value
     }

@@ -1,0 +1,38 @@
+/// What an audit allows. Each number has its reason, and what was measured, in Documentation/Numerics.md.
+enum AuditTolerance {
+    /// Logits, losses and gradients of a whole model whose roundings are not amplified.
+    static let pass = 1e-5
+    /// Losses and gradient norms over several training steps.
+    static let steps = 2e-5
+    /// ‖error‖ / ‖change‖ of the parameters after several training steps.
+    static let parameters = 1e-3
+    /// Norm, clipped gradients and moments from the same gradients.
+    static let elementwise = 2e-6
+    /// The change of a parameter from the same gradients and moments.
+    static let update = 4e-6
+    /// Rounding of a stored float32, twice half a unit in the last place.
+    static let storage = 0x1p-23
+    /// Finite differences against the gradients of the reference.
+    static let differences = 1e-6
+
+    /// Half a unit in the last place of a float32, relative: what the weights of the noisy reference are moved by, at most.
+    static let noise = 0x1p-24
+    /// A tensor may be this many times as far as the noisy reference.
+    static let noiseFactor = 32.0
+    /// Where noise alone would allow more than this, nothing can be decided.
+    static let ceiling = 1e-2
+    /// Smallest scale a gradient is judged by, relative to the largest gradient of the model.
+    static let gradientFloor = 1e-3
+    /// Distance that arguments keep from kinks.
+    static let kinkDistance = 2e-6
+
+    /// The tolerance of a tensor which noise moves by `sensitivity`.
+    static func widened(_ base: Double, sensitivity: Double) -> Double {
+        max(base, min(noiseFactor * sensitivity, max(ceiling, base)))
+    }
+
+    static func verdict(_ error: Double, base: Double, sensitivity: Double) -> AuditTensor.Verdict {
+        if error <= widened(base, sensitivity: sensitivity) { return .passed }
+        return error.isFinite && noiseFactor * sensitivity > max(ceiling, base) ? .undecided : .failed
+    }
+}

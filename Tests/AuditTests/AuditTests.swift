@@ -1,0 +1,91 @@
+import Carousel
+@testable import CarouselNN
+@testable import CarouselOpenCL
+import CarouselReference
+@testable import CarouselTraining
+import Foundation
+import Testing
+
+/// The audit of sound devices, its measures and its files.
+@Suite struct AuditTests {
+    @Test(arguments: ["stacked-lstm", "simple-rnn", "bilstm", "gru", "relu-lstm"]) func soundDevicesPass(_ name: String) throws {
+        let audit = try Audit(AuditSamples.audited(name), limits: AuditSamples.limits)
+        let differences = try audit.differences()
+        #expect(differences.count == audit.oracle.model.store.parameters.count)
+        for d in differences { #expect(d.passed && d.samples > 0, "\(d.name): \(d.maximum), \(String(describing: d.direction))") }
+        for selector in try Device.available().devices.map(\.selector) {
+            for plan in try Device.plans(selector) {
+                let device = audit.run(on: try Device.open(selector, plan: plan))
+                #expect(device.plan == plan)
+                #expect(device.verdict == .passed, "\(device.lines(onlyBad: true).joined(separator: "\n"))")
+            }
+        }
+        // The reference agrees with itself to the bit, apart from nothing.
+        let itself = audit.run(on: ReferenceBackend())
+        #expect(itself.tensors.allSatisfy { $0.maximum == 0 })
+    }
+
+    @Test func everyTensorIsInTheTable() throws {
+        let audit = try Audit(AuditSamples.audited("bilstm"), limits: AuditSamples.limits)
+        let device = audit.run(on: try Device.open("cpu"))
+        let names = audit.oracle.model.store.parameters.map(\.name)
+        for kind in [AuditTensor.Kind.gradient, .clipping, .update] {
+            #expect(Set(names).isSubset(of: device.tensors.filter { $0.kind == kind }.map(\.name)))
+        }
+        #expect(device.tensors.filter { $0.kind == .moment }.map(\.name) == ["m", "v"])
+        #expect(Set(device.tensors.map { "\($0.kind) \($0.name)" }).count == device.tensors.count)
+    }
+
+    @Test func numbersThatAreNoneFail() {
+        #expect(AuditMeasure([1, .nan], [1, 2], floor: 1e-3).maximum == .infinity)
+        #expect(AuditMeasure([1], [1, 2], floor: 1e-3).maximum == .infinity)
+        // However much noise would allow.
+        #expect(AuditTolerance.verdict(.infinity, base: 1e-5, sensitivity: 1) == .failed)
+        #expect(AuditTolerance.verdict(0.5, base: 1e-5, sensitivity: 1) == .undecided)
+        #expect(AuditTolerance.verdict(0.5, base: 1e-5, sensitivity: 1e-7) == .failed)
+    }
+
+    @Test func gatesAreJudgedByTheirOwnSize() {
+        let expected = [100.0, 100, 2, 2], got = [100.0, 100, 2, 2.02]
+        #expect(abs(AuditMeasure(got, expected, blocks: 2, floor: 1e-3).maximum - 0.01) < 1e-9)
+        #expect(abs(AuditMeasure(got, expected, floor: 1e-3).maximum - 0.0002) < 1e-9)
+        #expect(AuditMeasure(got, expected, blocks: 2, floor: 1e-3).index == 3)
+    }
+
+    @Test func placesHaveMeanings() throws {
+        let model = ModelConfiguration(layers: AuditSamples.models["bilstm"] ?? [])
+        let meaning = ParameterMeaning(model, words: [5: "film"])
+        func parameter(_ name: String, _ shape: Shape) -> Parameter { Parameter(name: name, shape: shape, initializer: .zeros, offset: 0) }
+        #expect(meaning.describe(parameter("embedding.weight", [12, 8]), 5 * 8 + 2) == "token 5 \"film\", element 2")
+        #expect(meaning.describe(parameter("rnn.0.weight_ih_l0_reverse", [72, 8]), (18 + 4) * 8 + 3) == "lstm 0 backward, gate f, unit 4, input 3")
+        #expect(meaning.describe(parameter("rnn.0.bias_ih_l0", [72]), 71) == "lstm 0, gate o, unit 17")
+        #expect(meaning.describe(parameter("head.weight", [3, 20]), 41) == "head, class 2, input 1")
+        #expect(meaning.describe(parameter("dense.0.bias", [20]), 7) == "dense 0, unit 7")
+    }
+
+    /// A plain network whose weights grow errors: too far is not called wrong, and not called right either.
+    @Test func chaosIsUndecided() throws {
+        var audited = AuditSamples.audited("simple-rnn")
+        audited.batch = AuditCase.randomTokens(AuditLimits(rows: 2, steps: 100), vocabulary: 12, classes: 3, seed: 1)
+        let drawn = try SequenceClassifier(audited.model, input: audited.input, classes: 3, seed: 7, on: ReferenceBackend())
+        audited.weights = try drawn.store.export().map { tensor in
+            guard tensor.name == "rnn.0.weight_hh_l0" else { return tensor }
+            return HostTensor(name: tensor.name, shape: tensor.shape, values: .float64(tensor.doubles.map { $0 * 8 }))
+        }
+        let device = try Audit(audited, limits: AuditLimits(trainingSteps: 1, samples: 0)).run(on: try Device.open("cpu"))
+        #expect(device.verdict == .undecided, "\(device.lines(onlyBad: true).joined(separator: "\n"))")
+        #expect(device.tensors.filter { $0.kind == .update || $0.kind == .moment }.allSatisfy { $0.verdict == .passed })
+    }
+
+    @Test func diskBoundCopiesOfTheReport() throws {
+        let audit = try Audit(AuditSamples.audited("simple-rnn"), limits: AuditSamples.limits)
+        let report = AuditReport(audit, differences: try audit.differences(), devices: [audit.run(on: try Device.open("cpu"))], seconds: 1)
+        #expect(report.verdict == .passed)
+        let page = AuditPage.html(report)
+        #expect(page.contains("rnn.0.weight_hh_l0") && page.hasSuffix("</html>\n"))
+        #expect(!page.contains("http") && !page.contains("src="))
+        let copy = try JSONDecoder().decode(AuditReport.self, from: JSONEncoder().encode(report))
+        #expect(copy.devices[0].tensors.count == report.devices[0].tensors.count && copy.verdict == .passed)
+        #expect(report.lines().contains { $0.contains("gradient  rnn.0.weight_hh_l0") })
+    }
+}
