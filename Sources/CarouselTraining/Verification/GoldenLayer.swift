@@ -20,6 +20,8 @@ struct GoldenLayer {
         let projection = try file.size("projection", atLeast: 0)
         stateWidth = projection > 0 ? projection : hidden
         directions = try file.flag("bidirectional") ? 2 : 1
+        // Asked before anything of these sizes is made: a file of some bytes may name any.
+        _ = try file.tensor("input", [time, batch, try file.size("input")])
         let lengths = file.optional("lengths") == nil ? [Int](repeating: time, count: batch)
             : try file.integers("lengths", count: batch, in: 0..<time + 1)
         let order = lengths.indices.sorted { (lengths[$0], $1) > (lengths[$1], $0) }

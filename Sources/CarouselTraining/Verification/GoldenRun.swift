@@ -48,16 +48,21 @@ struct GoldenRun {
     private func makeModel(on backend: any Backend) throws -> SequenceClassifier {
         let cell = try file.cell(), count = try file.size("layers")
         let bidirectional = try file.flag("bidirectional")
-        var layers: [LayerConfiguration] = [.embedding(EmbeddingConfiguration(units: try file.size("embedding")))]
+        let vocabulary = try file.size("vocabulary"), embedding = try file.size("embedding"), hidden = try file.size("hidden")
+        let classes = try file.size("classes", atLeast: 2)
+        // Asked before anything of these sizes is made: a file of some bytes may name any.
+        _ = try file.tensor("initial.embedding.weight", [vocabulary, embedding])
+        _ = try file.tensor("initial.head.weight", [classes, bidirectional ? 2 * hidden : hidden])
+        var layers: [LayerConfiguration] = [.embedding(EmbeddingConfiguration(units: embedding))]
         for index in 0..<count {
+            _ = try file.tensor("initial.rnn.weight_hh_l\(index)", [cell.gateCount * hidden, hidden])
             layers.append(.recurrent(cell.kind, RecurrentConfiguration(
-                units: try file.size("hidden"), activation: cell.activation, recurrentActivation: cell.recurrentActivation,
+                units: hidden, activation: cell.activation, recurrentActivation: cell.recurrentActivation,
                 biases: .two, resetAfter: cell.resetAfter, output: index + 1 < count ? .sequences : .last,
                 bidirectional: bidirectional ? .concat : nil)))
         }
         return try SequenceClassifier(ModelConfiguration(layers: layers, head: .softmax, initializer: .pytorch),
-                                      input: .tokens(vocabulary: try file.size("vocabulary")),
-                                      classes: try file.size("classes", atLeast: 2), seed: 0, on: backend)
+                                      input: .tokens(vocabulary: vocabulary), classes: classes, seed: 0, on: backend)
     }
 
     private func load(_ prefix: String, into model: SequenceClassifier) throws {
