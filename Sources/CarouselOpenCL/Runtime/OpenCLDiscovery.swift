@@ -51,7 +51,12 @@ enum OpenCLDiscovery {
         let description: OpenCLDeviceDescription
     }
 
-    static func devices() throws -> [Device] {
+    /// PoCL sets its devices up on the first call, and a second thread that asks meanwhile meets half of one.
+    private static let oneAtATime = NSLock()
+
+    static func devices() throws -> [Device] { try oneAtATime.withLock { try find() } }
+
+    private static func find() throws -> [Device] {
         let cl = try OpenCLLibrary.require()
         var platformCount: cl_uint = 0
         let code = cl.clGetPlatformIDs(0, nil, &platformCount)
