@@ -107,7 +107,9 @@ public final class CPUBackend: MemoryPlanner {
 
     /// Bytes in live buffers and in the scratch memory kept for reuse.
     public var allocatedBytes: Int { meter.bytes }
+    /// Largest value `allocatedBytes` had.
     public var peakBytes: Int { meter.peak }
+    /// Bytes of the largest buffer asked for.
     public var largestBuffer: Int { meter.largest }
 
     /// What the machine or the container has left.

@@ -11,10 +11,13 @@ public protocol MemoryPlanner: Backend {
 
 /// The planner of a device without scratch memory of its own: counts the buffers the caller makes.
 public final class CountingBackend: MemoryPlanner {
+    /// Of the device planned for.
     public let info: DeviceInfo
+    /// Of the device planned for.
     public let scalarType: ElementType
     private let meter = Meter()
 
+    /// A planner without any buffer yet.
     public init(info: DeviceInfo, scalarType: ElementType) {
         self.info = info
         self.scalarType = scalarType
@@ -22,8 +25,11 @@ public final class CountingBackend: MemoryPlanner {
 
     /// False: nothing is stored.
     public var holdsValues: Bool { false }
+    /// Bytes of the buffers that live now.
     public var allocatedBytes: Int { meter.bytes }
+    /// Largest value `allocatedBytes` had.
     public var peakBytes: Int { meter.peak }
+    /// Bytes of the largest buffer asked for.
     public var largestBuffer: Int { meter.largest }
 
     /// Buffers may outlive their backend, so they hold the counters.
@@ -60,12 +66,15 @@ public final class CountingBackend: MemoryPlanner {
         return CountedBuffer(count: count, type: type, meter: meter)
     }
 
+    /// Stores nothing.
     public func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) throws {}
 
+    /// Gives zeros.
     public func read(_ tensor: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws {
         for i in bytes.indices { bytes[i] = 0 }
     }
 
+    /// Nothing is ever queued.
     public func finish() throws {}
 }
 

@@ -177,7 +177,9 @@ extension OpenCLBackend {
     public func finish() throws { try queue.finish() }  // sync point
 
     public var allocatedBytes: Int { memory.allocatedBytes }
+    /// Largest value `allocatedBytes` had.
     public var peakBytes: Int { memory.peakBytes }
+    /// Bytes of the largest buffer asked for.
     public var largestBuffer: Int { memory.largestBuffer }
 
     /// The device's memory without what this backend holds; a device that is a CPU shares the machine's.

@@ -19,8 +19,6 @@ import Testing
                        .recurrent(.lstm, .init(units: 33))],
         "gru": [.embedding(.init(units: 32)), .recurrent(.gru, .init(units: 48, output: .sequences, bidirectional: .mul)),
                 .recurrent(.gru, .init(units: 40, resetAfter: false))],
-        "all cells": [.embedding(.init(units: 32)), .recurrent(.lstm, .init(units: 48, output: .sequences, bidirectional: .concat)),
-                      .recurrent(.gru, .init(units: 40, output: .sequences)), .recurrent(.rnn, .init(units: 64))],
         "rnn": [.embedding(.init(units: 32)), .recurrent(.rnn, .init(units: 64, output: .sequences, bidirectional: .sum)),
                 .pooling(.init(of: [.last, .max]))],
     ]
@@ -50,18 +48,19 @@ import Testing
         }
     }
 
-    @Test(arguments: OpenCLBackend.KernelFamily.allCases) func tuningOfOpenCL(family: OpenCLBackend.KernelFamily) throws {
+    /// The kernels of one cell, which must be built for each row of the table; Scripts/check-determinism tries all cells,
+    /// rows and threads of both families.
+    @Test func tuningOfOpenCL() throws {
         guard !OpenCLBackend.devices().devices.isEmpty else { return }
         var results: [[UInt32]] = []
-        // Kernels are built anew for each row of the table, which takes long: Scripts/check-determinism tries all of them.
         for tuning in Tuning.table.prefix(2) {
             var environment = ProcessInfo.processInfo.environment
-            environment["CAROUSEL_KERNEL_FAMILY"] = family.rawValue
+            environment["CAROUSEL_KERNEL_FAMILY"] = "cpu"
             environment["CAROUSEL_TUNING"] = tuning.name
             let backend = try OpenCLBackend(device: 0, cacheDirectory: nil, environment: environment)
             #expect(backend.tuning.name == tuning.name)
-            results.append(try Self.weights("all cells", on: backend, rows: 60))
+            results.append(try Self.weights("lstm", on: backend, rows: 120))
         }
-        #expect(results.dropFirst().allSatisfy { $0 == results[0] }, "\(family.rawValue) kernels")
+        #expect(results[0] == results[1])
     }
 }

@@ -9,6 +9,7 @@ public struct BatchShape: Sendable, Equatable {
     /// Whether its rows have weights.
     public var isWeighted: Bool
 
+    /// - Parameter lengths: descending.
     public init(lengths: [Int], distinct: Int?, isWeighted: Bool = false) {
         self.lengths = lengths
         self.distinct = distinct

@@ -9,7 +9,9 @@ import CarouselNN
 public struct MemoryPlan: Sendable, Codable {
     /// One kind of content.
     public struct Part: Sendable, Codable {
+        /// For people: `activations`.
         public var name: String
+        /// At the worst moment of the run.
         public var bytes: Int
     }
 
