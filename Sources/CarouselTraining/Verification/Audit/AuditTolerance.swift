@@ -19,6 +19,9 @@ enum AuditTolerance {
     /// Finite differences against the gradients of the reference.
     static let differences = 1e-6
 
+    /// Two implementations in double precision, as for the other recorded cases.
+    static let exact = 1e-8
+
     /// Half a unit in the last place of a float32, relative: what the weights of the noisy reference are moved by, at most.
     static let noise = 0x1p-24
     /// Noisy references; the one that moves a tensor most counts.
