@@ -34,7 +34,7 @@ import Testing
         try withRecord("gru", change: { file in
             for i in file.tensors.indices where file.tensors[i].name == "gradient.rnn.1.bias_hh_l0" {
                 var values = file.tensors[i].doubles
-                values[20] *= 1.01
+                values[20] += 1e-7 * values.reduce(0) { max($0, abs($1)) }
                 file.tensors[i].values = .float64(values)
             }
         }) { path in

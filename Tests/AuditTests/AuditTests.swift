@@ -12,7 +12,7 @@ import Testing
         let audit = try Audit(AuditSamples.audited(name), limits: AuditSamples.limits)
         let differences = try audit.differences()
         #expect(differences.count == audit.oracle.model.store.parameters.count)
-        for d in differences { #expect(d.passed && d.samples > 0, "\(d.name): \(d.maximum), \(String(describing: d.direction))") }
+        for d in differences { #expect(d.passed && d.samples > 0, "\(d.name): \(d.maximum), \(d.direction)") }
         for selector in try Device.available().devices.map(\.selector) {
             for plan in try Device.plans(selector) {
                 let device = audit.run(on: try Device.open(selector, plan: plan))
@@ -20,7 +20,7 @@ import Testing
                 #expect(device.verdict == .passed, "\(device.lines(onlyBad: true).joined(separator: "\n"))")
             }
         }
-        // The reference agrees with itself to the bit, apart from nothing.
+        // The comparison itself adds nothing.
         let itself = audit.run(on: ReferenceBackend())
         #expect(itself.tensors.allSatisfy { $0.maximum == 0 })
     }
@@ -77,7 +77,7 @@ import Testing
         #expect(device.tensors.filter { $0.kind == .update || $0.kind == .moment }.allSatisfy { $0.verdict == .passed })
     }
 
-    @Test func diskBoundCopiesOfTheReport() throws {
+    @Test func reportsBecomeTextPagesAndJSON() throws {
         let audit = try Audit(AuditSamples.audited("simple-rnn"), limits: AuditSamples.limits)
         let report = AuditReport(audit, differences: try audit.differences(), devices: [audit.run(on: try Device.open("cpu"))], seconds: 1)
         #expect(report.verdict == .passed)

@@ -27,6 +27,8 @@ struct AuditTrace {
     var stepNorms: [Double]?
     /// Flat weights after the last training step.
     var parameters: [Double]?
+    /// False for numbers that were recorded in float32.
+    var isDouble = true
 }
 
 /// An audited case on one backend. It uses the same model, step and optimizer as a training.

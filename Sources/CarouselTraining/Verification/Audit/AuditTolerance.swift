@@ -1,7 +1,11 @@
 /// What an audit allows. Each number has its reason, and what was measured, in Documentation/Numerics.md.
 enum AuditTolerance {
-    /// Logits, losses and gradients of a whole model whose roundings are not amplified.
-    static let pass = 1e-5
+    /// Logits and losses of a whole model whose roundings are not amplified.
+    static let output = 1e-5
+
+    /// Gradients, which are sums over `rows` packed rows: the roundings of terms that cancel grow with √rows.
+    static func gradient(rows: Int) -> Double { 2e-5 * max(1, Double(rows) / 256).squareRoot() }
+
     /// Losses and gradient norms over several training steps.
     static let steps = 2e-5
     /// ‖error‖ / ‖change‖ of the parameters after several training steps.
@@ -15,8 +19,13 @@ enum AuditTolerance {
     /// Finite differences against the gradients of the reference.
     static let differences = 1e-6
 
+    /// Two implementations in double precision, as for the other recorded cases.
+    static let exact = 1e-8
+
     /// Half a unit in the last place of a float32, relative: what the weights of the noisy reference are moved by, at most.
     static let noise = 0x1p-24
+    /// Noisy references; the one that moves a tensor most counts.
+    static let noiseDraws = 2
     /// A tensor may be this many times as far as the noisy reference.
     static let noiseFactor = 32.0
     /// Where noise alone would allow more than this, nothing can be decided.

@@ -95,9 +95,12 @@ struct RecordReader {
         }
         let width = oracle.model.lossKind == .sigmoid ? 1 : oracle.model.classes
         let hasFinal = trainingSteps > 0 && file.tensorNames.contains { $0.hasPrefix("final.") }
-        let trace = AuditTrace(inference: try rows("logits_inference", width), logits: try rows("logits", width), losses: try rows("losses", nil),
+        var trace = AuditTrace(inference: try rows("logits_inference", width), logits: try rows("logits", width), losses: try rows("losses", nil),
                                gradients: try flat("gradient."), stepLosses: try steps("step_losses"),
                                stepNorms: try steps("gradient_norms"), parameters: hasFinal ? try flat("final.") : nil)
+        trace.isDouble = file.file.tensors.allSatisfy { tensor in
+            if case .float32 = tensor.values { tensor.name.hasPrefix("weight.") || tensor.name == "features" } else { true }
+        }
         let known = store.parameters.flatMap { ["weight." + $0.name, "gradient." + $0.name, "final." + $0.name] }
             + store.zeroPartners.values.map { "weight." + $0.name }
             + ["tokens", "features", "lengths", "labels", "logits_inference", "logits", "losses", "step_losses", "gradient_norms"]
