@@ -25,6 +25,25 @@ import Testing
         }
     }
 
+    /// Means without deviations, or deviations that nothing can be divided by.
+    @Test func damagedPreparations() throws {
+        try withFolder { path in
+            let folder = try RunFolder.create(path)
+            func load(_ series: String) throws -> InputPreparation {
+                try folder.write("{\"series\": \(series)}", to: .preparation)
+                return try InputPreparation.load(from: folder)
+            }
+            _ = try load(#"{"mean": [0, 1], "deviation": [1, 2], "channels": [], "maximum_length": 0}"#)
+            for damaged in ["[0, 1]", "[0]", "[1]", "[1, 0]", "[1, -2]", "[1, 2, 3]"] {
+                let mean = damaged == "[0]" ? "[]" : "[0, 1]"
+                let error = #expect(throws: CarouselError.self, "\(damaged)") {
+                    try load("{\"mean\": \(mean), \"deviation\": \(damaged), \"channels\": [], \"maximum_length\": 0}")
+                }
+                #expect(error?.status == .badData && error?.location == folder.path(of: .preparation))
+            }
+        }
+    }
+
     @Test func aFailedWriteLeavesTheOldFile() throws {
         try withFolder { path in
             let folder = try RunFolder.create(path)

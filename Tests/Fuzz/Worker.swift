@@ -11,8 +11,8 @@ enum Limits {
     static let memory = 256 << 20
     /// Growth of the address space; an allocation beyond it fails.
     static let addressSpace = 4 << 30
-    /// Of what is told about an input.
-    static let message = 4096
+    /// Bytes of an error: message, place and hint of 1000 scalars each.
+    static let message = 12_288
 }
 
 /// What a worker knows when it dies: numbers in a file that both processes have mapped.

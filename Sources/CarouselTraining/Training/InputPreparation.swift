@@ -69,8 +69,9 @@ public enum InputPreparation: Sendable {
         return hash.hexadecimal()
     }
 
+    /// Reads what `save` wrote.
     /// - Throws: `badData` when the file is damaged, `missingInput` when it is not there.
-    static func load(from folder: RunFolder) throws -> InputPreparation {
+    package static func load(from folder: RunFolder) throws -> InputPreparation {
         let path = folder.path(of: .preparation)
         let saved: Saved
         do {
@@ -84,6 +85,10 @@ public enum InputPreparation: Sendable {
         }
         guard let series = saved.series else {
             throw CarouselError(.badData, "says neither how to prepare text nor numbers", at: path, hint: "train again")
+        }
+        // Dividing by anything else would give answers that look like any other.
+        guard series.width > 0, series.deviation.count == series.width, series.deviation.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+            throw CarouselError(.badData, "\(series.width) means need as many deviations, all greater than 0", at: path, hint: "train again")
         }
         return .series(series)
     }

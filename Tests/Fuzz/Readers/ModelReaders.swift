@@ -18,19 +18,16 @@ extension FuzzReader {
 
     private static func contents(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: path))) }
 
-    /// The configuration or the preparation of a text model.
-    static func runFile(_ name: String, _ file: RunFolder.File, _ scratch: String) throws -> FuzzReader {
+    /// The configuration of a model, by loading the model and using it.
+    static func runConfiguration(_ scratch: String) throws -> FuzzReader {
         let folder = scratch + "/run", backend = try Device.open("cpu")
         try trained(folder, .text(TextDataSet(name: "texts", texts: reviews, labels: ["pos", "neg", "pos", "neg"])), "bilstm", small)
-        let path = try RunFolder.open(folder).path(of: file)
-        let tokens = file == .configuration ? ["units: ", "lstm", "gru", "pooling: {of: [max]}", "dense: {units: 2}", "true", "null", "[", "]", "{", "}", "\n", "- ", "head: sigmoid"]
-            : ["{", "}", "[", "]", ":", ",", "\"text\"", "\"series\"", "\"mean\"", "null", "true", "\"words\"", "\"characters\"", "\"icu\"", "\"auto\"", "1e99", "-"]
-        return FuzzReader(name: name, samples: [try contents(path)],
-                          hostile: [Array("\u{0}".utf8), Array(laughs.utf8), Array(String(repeating: "[", count: Mutator.largest).utf8)], tokens: tokens,
+        let path = try RunFolder.open(folder).path(of: .configuration)
+        let words = ["units: ", "lstm", "gru", "pooling: {of: [max]}", "dense: {units: 2}", "true", "null", "[", "]", "{", "}", "\n", "- ", "head: sigmoid"]
+        return FuzzReader(name: "run-configuration", samples: [try contents(path)], hostile: [[0], Array(laughs.utf8)], tokens: words,
                           refusals: [.badData, .badConfiguration, .outOfMemory, .missingInput]) { input, _ in
             try write(input, path)
-            let classifier = try Classifier.load(folder, on: backend)
-            let answers = try classifier.predict(["a good day", ""])
+            let answers = try Classifier.load(folder, on: backend).predict(["a good day", ""])
             try Violation.require(answers.count == 2 && answers.allSatisfy { $0.probabilities.count == 2 }, "not two answers for two texts")
         }
     }
@@ -73,19 +70,30 @@ extension FuzzReader {
         return reader
     }
 
-    /// Means and deviations of a model of numbers.
+    /// The preparation of a model of texts or of numbers.
+    static func preparation(_ name: String, _ data: DataSet, _ preset: String, _ layers: String, _ scratch: String) throws -> FuzzReader {
+        let folder = scratch + "/run"
+        try trained(folder, data, preset, layers)
+        let run = try RunFolder.open(folder), path = run.path(of: .preparation)
+        let words = ["{", "}", "[", "]", ":", ",", "\"text\"", "\"series\"", "\"mean\"", "\"deviation\"", "null", "true", "0", "-1", "1e-45", "1e99",
+                     "\"words\"", "\"characters\"", "\"icu\"", "\"auto\"", "-"]
+        return FuzzReader(name: name, samples: [try contents(path)], hostile: [[0], Array(String(repeating: "[", count: Mutator.largest).utf8)],
+                          tokens: words, refusals: [.badData, .badConfiguration]) { input, _ in
+            try write(input, path)
+            let encoded = try InputPreparation.load(from: run).encode(data, labels: nil)
+            try Violation.require(encoded.count == data.count, "\(data.count) rows became \(encoded.count)")
+        }
+    }
+
+    static func textPreparation(_ scratch: String) throws -> FuzzReader {
+        let data = DataSet.text(TextDataSet(name: "texts", texts: reviews, labels: ["pos", "neg", "pos", "neg"]))
+        return try preparation("preparation", data, "bilstm", small, scratch)
+    }
+
     static func seriesPreparation(_ scratch: String) throws -> FuzzReader {
-        let folder = scratch + "/run", backend = try Device.open("cpu")
         let data = DataSet.series(SeriesDataSet(name: "series", series: [[1, 2, 3, 4], [5, 6], [1, 1], [0, 2, 4, 6]], width: 2, channels: ["x", "y"],
                                                 labels: ["up", "down", "up", "down"]))
-        try trained(folder, data, "relu-lstm", "model.layers=[{lstm: {units: 2}}]")
-        let path = try RunFolder.open(folder).path(of: .preparation)
-        return FuzzReader(name: "series-preparation", samples: [try contents(path)], tokens: ["{", "}", "[", "]", ",", "0", "-1", "1e-45", "null", "\"mean\"", "\"deviation\""],
-                          refusals: [.badData, .badConfiguration]) { input, _ in
-            try write(input, path)
-            let answers = try Classifier.load(folder, on: backend).predict(data)
-            try Violation.require(answers.count == 4, "not four answers for four series")
-        }
+        return try preparation("series-preparation", data, "relu-lstm", "model.layers=[{lstm: {units: 2}}]", scratch)
     }
 
     /// Tokens, one per line.
