@@ -86,5 +86,6 @@ extension FuzzReader {
         ("weights", { _ in try weights() }),
         ("golden-layer", goldenLayer),
         ("golden-run", goldenRun),
+        ("golden-audit", goldenAudit),
     ] }
 }

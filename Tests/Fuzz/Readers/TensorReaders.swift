@@ -141,6 +141,22 @@ extension FuzzReader {
         return try golden("golden-run", [file], scratch)
     }
 
+    /// `golden-audit/1`
+    static func goldenAudit(_ scratch: String) throws -> FuzzReader {
+        func file(_ input: ModelInput, _ layers: [LayerConfiguration], _ batch: SequenceBatch) throws -> Safetensors {
+            let subject = AuditCase(subject: "fuzz", source: "fuzz", model: ModelConfiguration(layers: layers), input: input, classes: 2,
+                                    training: TrainingConfiguration(learningRate: 0.01, optimizer: .init(.adam)), batch: batch)
+            let path = scratch + "/record.safetensors"
+            try Audit(subject, limits: AuditLimits(rows: 2, steps: 3, trainingSteps: 1, samples: 0)).record(to: path)
+            return try Safetensors(contentsOf: path)
+        }
+        let tokens = try file(.tokens(vocabulary: 4), [.embedding(.init(units: 2)), .recurrent(.gru, .init(units: 2))],
+                              SequenceBatch(tokens: [[1, 2, 3], [2]], labels: [0, 1]))
+        let numbers = try file(.features(width: 2), [.recurrent(.lstm, .init(units: 2))],
+                               SequenceBatch(features: [[1, 2, 3, 4], [5, 6]], width: 2, labels: [1, 0]))
+        return try golden("golden-audit", [tokens, numbers], scratch)
+    }
+
     private static func golden(_ name: String, _ files: [Safetensors], _ scratch: String) throws -> FuzzReader {
         // Sizes that nothing in the file stands for.
         let sizes = ["time", "batch", "hidden", "layers", "input", "embedding", "vocabulary", "classes", "steps"]
