@@ -181,6 +181,16 @@ private func errorLoading(_ text: String, settings: [String] = []) throws -> Car
         }
     }
 
+    /// 17 digits, and numbers that are written with an exponent.
+    @Test func everyNumberReadsBack() throws {
+        var configuration = try RunConfiguration.resolve()
+        for number in [0.9223372036854775807, 0.1 + 0.2, 1e-300, .leastNonzeroMagnitude, 123456789.12345679, 0.001] {
+            configuration.training.learningRate = number
+            configuration.training.optimizer.epsilon = max(number, 1e-29)
+            #expect(try withFile(try configuration.yaml()) { try RunConfiguration.load(file: $0) } == configuration)
+        }
+    }
+
     /// A value of any length is not repeated whole.
     @Test func longValuesAreCutInMessages() throws {
         let error = try errorLoading("training: {epochs: \(String(repeating: "9", count: 60_000))}\n")

@@ -264,12 +264,37 @@ extension ConfigurationNode {
 
     /// The tree of a value, every key of it.
     init(encoding value: some Encodable, source: String) throws {
-        let text: String
+        try self.init(yaml: try Self.yaml(of: value), source: source, hasLines: false)
+    }
+
+    /// A value as YAML, every key of it, with numbers as people write them: 0.001, where Yams has 1e-3.
+    /// - Throws: `internalError`.
+    static func yaml(of value: some Encodable) throws -> String {
         do {
-            text = try YAMLEncoder().encode(value)
+            let tree = try Yams.compose(yaml: try YAMLEncoder().encode(value)) ?? Node([(Node, Node)]())
+            let encoder = JSONEncoder()
+            encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: ".inf", negativeInfinity: "-.inf", nan: ".nan")
+            // JSON is YAML; what the parser does not take in texts does not matter for numbers.
+            let json = String(decoding: try encoder.encode(value).filter { (0x20..<0x7F).contains($0) }, as: UTF8.self)
+            let numbers = try Yams.compose(yaml: json)
+            return try Yams.serialize(node: exact(tree, numbers), allowUnicode: true)
         } catch {
             throw CarouselError(.internalError, "a configuration cannot be written: \(error)")
         }
-        try self.init(yaml: text, source: source, hasLines: false)
+    }
+
+    /// The same tree with the exact `numbers` of the other one: Yams keeps 15 digits, too few to read the same number back.
+    private static func exact(_ node: Node, _ numbers: Node?) -> Node {
+        switch node {
+        case .mapping(let pairs):
+            return Node(pairs.map { ($0.key, exact($0.value, $0.key.string.flatMap { numbers?[$0] })) })
+        case .sequence(let nodes):
+            return Node(nodes.enumerated().map { exact($0.element, numbers?[$0.offset]) })
+        case .scalar(let scalar):
+            guard scalar.style == .plain, Int(scalar.string) == nil, UInt64(scalar.string) == nil, scalar.string.first?.isLetter != true,
+                  Double(scalar.string) != nil, let number = numbers?.scalar.flatMap({ Double($0.string) }), number.isFinite else { return node }
+            return Node("\(number)", Tag(.float), .plain)
+        case .alias: return node
+        }
     }
 }

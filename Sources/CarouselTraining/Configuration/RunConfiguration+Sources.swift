@@ -2,7 +2,6 @@ import CarouselCore
 import CarouselData
 import CarouselNN
 import Foundation
-import Yams
 
 // A configuration comes from up to four layers; each wins over the ones before it:
 // defaults < preset < file < settings (`--set`, and the options that stand for one).
@@ -76,25 +75,7 @@ extension RunConfiguration {
 
     /// The whole configuration, every key written out; `load` reads it back equal.
     public func yaml() throws -> String {
-        do {
-            let tree = try Yams.compose(yaml: try YAMLEncoder().encode(self)) ?? Node([(Node, Node)]())
-            return try Yams.serialize(node: Self.readable(tree), allowUnicode: true)
-        } catch {
-            throw CarouselError(.internalError, "the configuration cannot be written: \(error)")
-        }
-    }
-
-    /// The same tree with numbers as people write them: 0.001, where the encoder has 1e-3.
-    private static func readable(_ node: Node) -> Node {
-        switch node {
-        case .mapping(let pairs): return Node(pairs.map { ($0.key, readable($0.value)) })
-        case .sequence(let nodes): return Node(nodes.map(readable))
-        case .scalar(let scalar):
-            guard scalar.style == .plain, Int(scalar.string) == nil, UInt64(scalar.string) == nil, scalar.string.first?.isLetter != true,
-                  let value = Double(scalar.string), value.isFinite else { return node }
-            return Node("\(value)", Tag(.float), .plain)
-        case .alias: return node
-        }
+        try ConfigurationNode.yaml(of: self)
     }
 
     private static func readTree(_ file: String) throws -> ConfigurationNode {

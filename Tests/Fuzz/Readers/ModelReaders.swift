@@ -78,7 +78,7 @@ extension FuzzReader {
         let words = ["{", "}", "[", "]", ":", ",", "\"text\"", "\"series\"", "\"mean\"", "\"deviation\"", "null", "true", "0", "-1", "1e-45", "1e99",
                      "\"words\"", "\"characters\"", "\"icu\"", "\"auto\"", "-"]
         return FuzzReader(name: name, samples: [try contents(path)], hostile: [[0], Array(String(repeating: "[", count: Mutator.largest).utf8)],
-                          tokens: words, refusals: [.badData, .badConfiguration]) { input, _ in
+                          tokens: words, refusals: [.badData, .badConfiguration, .missingInput]) { input, _ in
             try write(input, path)
             let encoded = try InputPreparation.load(from: run).encode(data, labels: nil)
             try Violation.require(encoded.count == data.count, "\(data.count) rows became \(encoded.count)")
