@@ -92,30 +92,31 @@ struct TrainCommand: ParsableCommand {
         let begun = resume ? try RunFolder.resume(output) : nil
         let configuration = try begun.map(configuration) ?? source.resolve(adding: settings())
         if begun == nil { try RunFolder.check(output, force: force || resume) }
-        if let begun, begun.isFinished {
-            Console.message("the run in \(begun.path) has come to its end; there is nothing to resume")
-            return
-        }
+        if let begun, begun.isFinished { return try tellEnding(of: begun) }
         let inputs = try inputs(of: begun)
         let backend = try target.device.open()
         let data = try readData(configuration, inputs)
+        // All that can be refused comes before anything in the folder changes.
+        let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: nil)
+        Console.message(trainer.memory.line)
         if !noAudit { try AuditCommand.beforeTraining(configuration, data, on: backend) }
         let folder = try begun ?? RunFolder.create(output, force: force || resume)
-        let lock = try folder.lock()
-        if begun == nil { try folder.begin(configuration, inputs: inputs) }
+        if !folder.hasCheckpoints { try folder.begin(configuration, inputs: inputs) }
+        trainer.folder = folder
         let result: TrainingResult
         Interruption.install()
+        var hasTrained = false
         do {
-            let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: folder)
             var progress = TrainingProgress()
-            Console.message(trainer.memory.line)
             result = try trainer.memory.explaining {
-                try trainer.run(resume: begun != nil, checkpoints: checkpointEvery, observe: { progress.show($0) },
-                                shouldStop: { Interruption.signal != 0 })
+                try trainer.run(resume: begun != nil, checkpoints: checkpointEvery, observe: { event in
+                    if case .prepared = event {} else { hasTrained = true }
+                    progress.show(event)
+                }, shouldStop: { Interruption.signal != 0 })
             }
         } catch {
             if folder.contains(.model) {
-                Console.message("the last good model is in \(folder.path)")
+                if hasTrained { Console.message("the last good model is in \(folder.path)") }
             } else if begun == nil && !folder.hasCheckpoints {
                 // A run that never began leaves nothing behind that would stand in the way of the next try.
                 try? folder.removeFiles()
@@ -123,13 +124,18 @@ struct TrainCommand: ParsableCommand {
             }
             throw error
         }
-        withExtendedLifetime(lock) {}
-        try report(result, in: folder)
+        try report(result, in: folder, usesOwnData: inputs.train == nil)
         if result.interrupted {
             Console.message("continue with: carousel train --resume --output \(Format.argument(folder.path))")
             try Console.flush()
             Foundation.exit(128 + Interruption.signal)
         }
+    }
+
+    /// What there is to say where nothing is left to do.
+    private func tellEnding(of run: RunFolder) throws {
+        Console.message("the run in \(run.path) has come to its end; there is nothing to resume")
+        if printing.json { try Console.print(run.read(.report).split(separator: "\n").map(String.init)) }
     }
 
     /// The configuration of a run that is continued; options given all the same must agree with it.
@@ -149,7 +155,8 @@ struct TrainCommand: ParsableCommand {
     private func inputs(of run: RunFolder?) throws -> RunInputs {
         var inputs = RunInputs(train: data, validation: validation, test: test)
         guard let run else { return inputs }
-        let start = try run.inputs()
+        // A damaged record is in nobody's way where the data is named: what the run began with is known by its fingerprint.
+        let start = data == nil ? try run.inputs() : (try? run.inputs()) ?? RunInputs(train: nil)
         inputs.train = inputs.train ?? start.train
         inputs.validation = inputs.validation ?? start.validation
         inputs.test = inputs.test ?? start.test
@@ -193,7 +200,7 @@ struct TrainCommand: ParsableCommand {
         return parts
     }
 
-    private func report(_ result: TrainingResult, in folder: RunFolder) throws {
+    private func report(_ result: TrainingResult, in folder: RunFolder, usesOwnData: Bool) throws {
         if printing.json {
             try Console.print(json: result)
         } else {
@@ -211,7 +218,7 @@ struct TrainCommand: ParsableCommand {
         guard !result.interrupted else { return }
         let place = Format.argument(folder.path)
         Console.message("next:")
-        Console.message("  carousel evaluate \(place)\(data == nil ? "" : " FILE")")
-        Console.message("  carousel predict \(place) \(data == nil ? "\"I would watch it again\"" : "--input FILE")")
+        Console.message("  carousel evaluate \(place)\(usesOwnData ? "" : " FILE")")
+        Console.message("  carousel predict \(place) \(usesOwnData ? "\"I would watch it again\"" : "--input FILE")")
     }
 }

@@ -159,6 +159,45 @@ import Testing
         }
     }
 
+    /// Two checkpoints of one step have files of their own, and what was passed over as damaged does not take a whole one's place.
+    @Test func noCheckpointTakesThePlaceOfAWholeOne() throws {
+        let configuration = try Self.configuration()
+        try Self.inFolder { folder in
+            let checkpoints = CheckpointFolder(in: folder)
+            func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: checkpoints.path).sorted() }
+            // Stopped while validating, with and without the next step of the way: the same step, another state.
+            try Self.train(configuration, in: folder, stopAfter: 7)
+            #expect(try names() == ["step-00000007.json", "step-00000007.safetensors"])
+            try Self.train(configuration, in: folder, resume: true, stopAfter: 1)
+            #expect(try names() == ["step-00000007-2.safetensors", "step-00000007.json"])
+            try Self.train(configuration, in: folder, resume: true, stopAfter: 4, every: .steps(2))
+            #expect(try checkpoints.steps() == [11, 9])
+            let newest = try #require(try names().first { $0.hasPrefix("step-00000011") && $0.hasSuffix(".safetensors") })
+            try Self.alter(checkpoints.path + "/" + newest) { $0[$0.count / 2] ^= 1 }
+            try Self.train(configuration, in: folder, resume: true, stopAfter: 3)
+            #expect(try checkpoints.steps() == [12, 9], "the damaged one went, the whole one stayed")
+        }
+    }
+
+    /// After falling back, the folder holds the model of the epochs it knows.
+    @Test func theModelIsThatOfTheCheckpoint() throws {
+        let configuration = try Self.configuration { $0.training.patience = nil }
+        try Self.inFolder { folder in
+            try Self.train(configuration, in: folder, stopAfter: 10)
+            let kept = try FileManager.default.contentsOfDirectory(atPath: CheckpointFolder(in: folder).path).map { name in
+                (name, try Data(contentsOf: URL(fileURLWithPath: CheckpointFolder(in: folder).path + "/" + name)))
+            }
+            let model = try Data(contentsOf: URL(fileURLWithPath: folder.path(of: .model)))
+            // Two epochs later the process is killed: its checkpoint is the old one again.
+            try Self.train(configuration, in: folder, resume: true)
+            try FileManager.default.createDirectory(atPath: CheckpointFolder(in: folder).path, withIntermediateDirectories: true)
+            for (name, data) in kept { try data.write(to: URL(fileURLWithPath: CheckpointFolder(in: folder).path + "/" + name)) }
+            let result = try Self.train(configuration, in: folder, resume: true, stopAfter: 1)
+            #expect(result.bestEpoch == 1)
+            #expect(try Data(contentsOf: URL(fileURLWithPath: folder.path(of: .model))) == model)
+        }
+    }
+
     @Test func withoutAWholeCheckpointTheRunIsNotBegunAnew() throws {
         let configuration = try Self.configuration()
         try Self.inFolder { folder in
@@ -234,6 +273,12 @@ import Testing
         let manifest = CheckpointManifest(state: state, configuration: configuration, data: trainer.fingerprint,
                                           tensors: "step-00000000.safetensors", bytes: 12, sha256: "ab")
         #expect(try CheckpointManifest(data: Data(try manifest.encoded().utf8), name: "x") == manifest)
+        for change in [{ $0.best?.epoch = .min }, { $0.best?.epoch = 7 }, { $0.step = .max }, { $0.stepInEpoch = -1 }, { $0.epoch = 1 }]
+            as [(inout TrainingState) -> Void] {
+            var wrong = manifest
+            change(&wrong.state)
+            #expect(throws: CarouselError.self) { try CheckpointManifest(data: Data(try wrong.encoded().utf8), name: "x") }
+        }
         for text in ["", "{}\n", "{}\n\n", "{}\n" + SHA256.hexadecimal(of: "{}") + "\n", "[]\nx\n", String(repeating: "\n", count: 9)] {
             let error = try #require(throws: CarouselError.self) { try CheckpointManifest(data: Data(text.utf8), name: "x") }
             #expect(error.status == .badData)

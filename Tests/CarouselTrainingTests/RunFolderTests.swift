@@ -61,8 +61,15 @@ import Testing
 
     @Test func nonEmptyIsRefusedAndForceKeepsForeignFiles() throws {
         try withFolder { path in
-            let folder = try RunFolder.create(path)
-            try folder.write("x", to: .model)
+            do {
+                let folder = try RunFolder.create(path)
+                try folder.write("x", to: .model)
+                // As long as the run lives here, nobody else may take the folder, least of all by force.
+                let held = try #require(throws: CarouselError.self) { try RunFolder.create(path, force: true) }
+                #expect(held.status == .cannotCreateOutput && held.message.contains("another process"), "\(held)")
+                #expect(throws: CarouselError.self) { try RunFolder.resume(path) }
+                #expect(folder.contains(.model))
+            }
             try "mine".write(toFile: path + "/notes.txt", atomically: true, encoding: .utf8)
             let error = try #require(throws: CarouselError.self) { try RunFolder.create(path) }
             #expect(error.status == .cannotCreateOutput)
@@ -73,6 +80,24 @@ import Testing
             #expect(!again.contains(.model))
             #expect(try FileManager.default.contentsOfDirectory(atPath: path).sorted() == [".model.safetensors.old", "metrics.jsonl", "notes.txt"])
             #expect(try String(contentsOfFile: path + "/notes.txt", encoding: .utf8) == "mine")
+        }
+    }
+
+    /// Only a folder with nothing but the very first files is begun anew.
+    @Test func resumeNeverTakesAwayAModel() throws {
+        try withFolder { path in
+            #expect(try RunFolder.resume(path)?.path == nil)
+            _ = try RunFolder.create(path)
+            #expect(try RunFolder.resume(path)?.path == nil)
+            for (name, words) in [("model.safetensors", "model.safetensors"), ("notes.txt", "notes.txt")] {
+                try "x".write(toFile: path + "/" + name, atomically: true, encoding: .utf8)
+                let error = try #require(throws: CarouselError.self) { try RunFolder.resume(path) }
+                #expect(error.status == .cannotCreateOutput && error.message.contains(words), "\(error)")
+                try FileManager.default.removeItem(atPath: path + "/" + name)
+            }
+            try "{\"interrupted\": false}".write(toFile: path + "/report.json", atomically: true, encoding: .utf8)
+            let finished = try #require(try RunFolder.resume(path))
+            #expect(finished.isFinished)
         }
     }
 

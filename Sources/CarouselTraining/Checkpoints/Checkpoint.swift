@@ -60,7 +60,8 @@ struct CheckpointManifest: Codable, Sendable, Equatable {
         // No run has as many steps as would overflow what is computed from them.
         let most = 1 << 48
         guard (0...most).contains(state.step), (0...state.step).contains(state.stepInEpoch), (0...state.step).contains(state.epoch),
-              state.records.count == state.epoch, (0...most).contains(state.epochTokens), self.bytes >= 0,
+              state.records.map(\.epoch) == Array(1..<state.records.count + 1), state.records.count == state.epoch,
+              state.best.map({ (1...max(1, state.epoch)).contains($0.epoch) }) ?? true, (0...most).contains(state.epochTokens), self.bytes >= 0,
               !tensors.contains("/"), tensors.hasSuffix(".safetensors") else {
             throw bad("does not describe a training")
         }
@@ -73,6 +74,8 @@ struct Checkpoint {
     /// Where the tensors are, and that file's bytes (mapped, not copied).
     var path: String
     var tensors: Data
+    /// Steps of newer checkpoints that are damaged.
+    var passedOver: [Int] = []
 }
 
 /// The flat buffers a checkpoint holds, by the prefix of their tensors' names.

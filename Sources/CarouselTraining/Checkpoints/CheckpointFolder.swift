@@ -38,11 +38,12 @@ struct CheckpointFolder {
     // MARK: Writing
 
     /// Writes a checkpoint and removes older ones.
+    /// - Parameter damaged: steps of checkpoints that are known not to be whole, to be removed too.
     /// - Throws: `inputOutput` (74) or `cannotCreateOutput` (73); the checkpoints are then as before.
     func write(state: TrainingState, configuration: RunConfiguration, data: DataFingerprint, store: ParameterStore,
-               buffers: CheckpointBuffers) throws {
+               buffers: CheckpointBuffers, damaged: [Int] = []) throws {
         try DurableFile.makeFolder(path)
-        let name = Self.name(step: state.step), tensors = name + ".safetensors"
+        let name = Self.name(step: state.step), tensors = unusedName(name)
         var bytes = 0, hash = ""
         try DurableFile.replace(tensors, in: path) { output in
             let entries = buffers.named.flatMap { buffer in
@@ -66,16 +67,28 @@ struct CheckpointFolder {
         let manifest = CheckpointManifest(state: state, configuration: configuration, data: data, tensors: tensors, bytes: bytes, sha256: hash)
         let text = try manifest.encoded()
         try DurableFile.replace(name + ".json", in: path) { try $0.write(text) }
-        try prune(newest: state.step)
+        try prune(newest: state.step, damaged: damaged)
+    }
+
+    /// A file of tensors never changes once it is there, so a second checkpoint of a step needs a name of its own: the
+    /// description that is still in force goes with the first.
+    private func unusedName(_ name: String) -> String {
+        let names = [name + ".safetensors"] + (2...9).map { "\(name)-\($0).safetensors" }
+        return names.first { access(path + "/" + $0, F_OK) != 0 } ?? names[0]
     }
 
     /// Removes all but the newest complete checkpoints, tensors without a description, and half-written files.
-    private func prune(newest: Int) throws {
-        let names = Set(try steps().filter { $0 <= newest }.prefix(Self.kept).map(Self.name))
-        for file in try DurableFile.entries(of: path) where isOwn(file) {
-            let stem = (file as NSString).deletingPathExtension
-            if file.hasPrefix(".") || !names.contains(stem) { unlink(path + "/" + file) }
+    private func prune(newest: Int, damaged: [Int]) throws {
+        var files: Set<String> = []
+        var left = Self.kept
+        for step in try steps() where step <= newest && !damaged.contains(step) && left > 0 {
+            let name = Self.name(step: step) + ".json"
+            guard let data = FileManager.default.contents(atPath: path + "/" + name),
+                  let manifest = try? CheckpointManifest(data: data, name: name) else { continue }
+            files.formUnion([name, manifest.tensors])
+            left -= 1
         }
+        for file in try DurableFile.entries(of: path) where isOwn(file) && !files.contains(file) { unlink(path + "/" + file) }
     }
 
     private func isOwn(_ file: String) -> Bool {
@@ -100,12 +113,15 @@ struct CheckpointFolder {
     /// The newest checkpoint that is whole, and what is wrong with newer ones; nil where there is none at all.
     /// - Throws: `badData` when there are checkpoints, but none is whole.
     func newest() throws -> (checkpoint: Checkpoint, damaged: [CarouselError])? {
-        var damaged: [CarouselError] = []
+        var damaged: [CarouselError] = [], passedOver: [Int] = []
         for step in try steps() {
             do {
-                return (try read(step: step), damaged)
+                var checkpoint = try read(step: step)
+                checkpoint.passedOver = passedOver
+                return (checkpoint, damaged)
             } catch let error as CarouselError {
                 damaged.append(error)
+                passedOver.append(step)
             }
         }
         guard let first = damaged.first else { return nil }

@@ -1,6 +1,7 @@
 import CarouselCore
 import CarouselData
 import CarouselNN
+import Glibc
 
 extension Trainer {
     /// All flat buffers a continuation depends on.
@@ -38,8 +39,15 @@ extension Trainer {
     func session(firstStep: Int) -> TrainingSession {
         let info = backend.info
         let plans = model.layers.compactMap { layer in layer.plan(batch: configuration.training.batchSize).map { "\(layer.name): \($0)" } }
-        return TrainingSession(firstStep: firstStep, device: info.selector, name: info.name, driver: info.driver, details: info.details, plans: plans)
+        return TrainingSession(firstStep: firstStep, device: info.selector, name: info.name, driver: info.driver,
+                               program: Self.program, details: info.details, plans: plans)
     }
+
+    private static let program: String = {
+        var status = stat()
+        guard stat("/proc/self/exe", &status) == 0 else { return "unknown" }
+        return "\(status.st_size) bytes of \(status.st_mtim.tv_sec)"
+    }()
 
     /// SHA-256 of the weights, and of their average where one is kept. A sync point.
     func weightsHash() throws -> String { try hash([model.store.weights] + (average.map { [$0] } ?? [])) }
@@ -60,7 +68,10 @@ extension TrainingSession {
         func change(_ what: String, _ then: String, _ now: String) -> [String] { then == now ? [] : ["\(what): \(then) then, \(now) now"] }
         let devices = change("device", "\(last.device), \(last.name)", "\(device), \(name)")
         guard devices.isEmpty else { return devices }
-        return change("driver", last.driver, driver) + change("details", last.details.joined(separator: ", "), details.joined(separator: ", "))
+        // Tuning rows never change a bit.
+        func lasting(_ details: [String]) -> String { details.filter { !$0.hasPrefix("tuning") }.joined(separator: ", ") }
+        return change("driver", last.driver, driver) + change("program", last.program, program)
+            + change("details", lasting(last.details), lasting(details))
     }
 }
 

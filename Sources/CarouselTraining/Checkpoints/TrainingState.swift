@@ -35,6 +35,8 @@ public struct TrainingSession: Codable, Sendable, Equatable {
     /// The device's name and driver, as its maker calls them.
     public var name: String
     public var driver: String
+    /// Size and time of the program's file: another build may round otherwise.
+    public var program: String
     /// What decides its last digits: vector instructions, libraries, the kernels in use.
     public var details: [String]
     /// How each layer was computed.

@@ -19,10 +19,11 @@ public struct RunInputs: Codable, Sendable, Equatable {
 }
 
 /// The only process that may write to a run folder, until it is let go of or ends.
-public final class RunFolderLock {
+final class RunFolderLock: Sendable {
     private let descriptor: Int32
 
-    fileprivate init(_ path: String) throws {
+    /// - Throws: `cannotCreateOutput` (73) while another process holds it.
+    init(_ path: String) throws {
         descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw DurableFile.refusal(path, DurableFile.systemMessage()) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
@@ -36,10 +37,6 @@ public final class RunFolderLock {
 }
 
 extension RunFolder {
-    /// Keeps other trainings out of this folder.
-    /// - Throws: `cannotCreateOutput` (73) while another process holds it.
-    public func lock() throws -> RunFolderLock { try RunFolderLock(path) }
-
     /// Whether a run was begun here and has neither ended nor left nothing behind.
     public var holdsUnfinishedRun: Bool { contains(.configuration) && contains(.inputs) && !isFinished }
 
@@ -54,21 +51,23 @@ extension RunFolder {
     /// Whether there are checkpoints to resume from, as far as that can be seen.
     public var hasCheckpoints: Bool { (try? CheckpointFolder(in: self).steps().isEmpty) != true }
 
-    /// Opens a folder whose run is to be continued; nil where no run was begun yet, so that it has to be created.
-    /// - Throws: `cannotCreateOutput` (73) for a folder of something else, or one that cannot be written.
+    /// Opens a folder whose run is to be continued, or has ended; nil where no run was begun yet, so that it has to be
+    /// created.
+    /// - Throws: `cannotCreateOutput` (73) for a folder of something else, one that cannot be written, or one in which
+    ///   another process is training.
     public static func resume(_ path: String) throws -> RunFolder? {
         let folder = RunFolder(path: path)
-        guard folder.contains(.configuration) && folder.contains(.inputs) else {
-            // Killed before it had written what it was: an empty folder, or one with the first files only.
-            let names = (try? DurableFile.entries(of: path)) ?? []
-            let isForeign = names.contains { name in
-                !File.allCases.contains { $0.rawValue == name || DurableFile.isTemporary(name, of: $0.rawValue) }
-            }
-            if isForeign { throw DurableFile.refusal(path, "holds no run to resume, but other files", hint: "another --output") }
-            return nil
-        }
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
         guard access(path, W_OK | X_OK) == 0 else { throw DurableFile.refusal(path, "cannot write here: \(DurableFile.systemMessage())") }
-        return folder
+        let held = try folder.locked()
+        held.removeTemporaryFiles()
+        if folder.contains(.configuration) && folder.contains(.inputs) || folder.isFinished { return held }
+        // Killed before it had written what it was: there is nothing but the very first files.
+        let first = [File.metrics.rawValue, File.configuration.rawValue]
+        guard let other = try DurableFile.entries(of: path).first(where: { !first.contains($0) }) else { return nil }
+        throw DurableFile.refusal(path, "holds no run that can be resumed: there is \(other), but no \(File.inputs.rawValue)",
+                                  hint: "another --output, or --force to replace what is there")
     }
 
     /// - Throws: `badData` for a damaged file, `missingInput` without one.

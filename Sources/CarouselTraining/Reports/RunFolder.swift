@@ -2,8 +2,10 @@ import CarouselCore
 import Foundation
 import Glibc
 
-/// The folder of one run. Every file is replaced in one step (`DurableFile`), so that a reader or a power cut never
-/// meets half a file.
+/// The folder of one run. Files are replaced in one step (`DurableFile`), so that a reader or a power cut never meets
+/// half a file; to `metrics.jsonl` and `timing.jsonl` lines are added, and both are replaced when a run is continued or ends.
+///
+/// A folder that was made or resumed belongs to this process as long as the value lives.
 public struct RunFolder: Sendable {
     /// The files a run writes; nothing else in the folder is ever touched but its checkpoints.
     public enum File: String, Sendable, CaseIterable {
@@ -31,6 +33,8 @@ public struct RunFolder: Sendable {
 
     /// As given by the user, without a slash at its end.
     public let path: String
+    /// Keeps other processes from writing here; nil for a folder that is only read.
+    private(set) var lock: RunFolderLock?
 
     init(path: String) {
         var path = path
@@ -64,11 +68,14 @@ public struct RunFolder: Sendable {
 
     /// Makes the folder, or takes an empty one.
     /// - Parameter force: take a folder that is not empty and remove the files of the run in it; other files stay.
-    /// - Throws: `cannotCreateOutput` (73).
+    /// - Throws: `cannotCreateOutput` (73), also while another process trains there.
     public static func create(_ path: String, force: Bool = false) throws -> RunFolder {
         try check(path, force: force)
-        let folder = RunFolder(path: path)
+        var folder = RunFolder(path: path)
         try DurableFile.makeFolder(folder.path)
+        folder.lock = try RunFolderLock(folder.path)
+        // Once more: another process may have been quicker.
+        try check(path, force: force)
         try folder.removeFiles()
         // Says now, not after the first epoch, that nothing can be written here.
         try folder.write("", to: .metrics)
@@ -142,5 +149,12 @@ public struct RunFolder: Sendable {
             throw CarouselError(.badData, "is not UTF-8 text", at: path(of: file), hint: "train again")
         }
         return text
+    }
+
+    /// The same folder, held by this process.
+    func locked() throws -> RunFolder {
+        var folder = self
+        folder.lock = try RunFolderLock(path)
+        return folder
     }
 }

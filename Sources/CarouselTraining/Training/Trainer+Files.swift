@@ -2,6 +2,7 @@ import CarouselCore
 import CarouselData
 import CarouselNN
 import Foundation
+import Glibc
 
 extension Trainer {
     /// What does not change during a run: configuration, labels, preparation, vocabulary.
@@ -27,6 +28,17 @@ extension Trainer {
         try folder.write(records.map { try Self.timing($0) + "\n" }.joined(), to: .timing)
     }
 
+    /// Makes the model that of the best epoch a checkpoint knows; a later one will come again.
+    /// - Parameter records: of the epochs the checkpoint knows.
+    func rewriteModel(_ best: BestModel, _ records: [EpochRecord]) throws {
+        guard let folder else { return }
+        if let epoch = best.epoch {
+            try saveModel(best.kept, as: .model, step: records.prefix(epoch).reduce(0) { $0 + $1.steps })
+        } else if folder.contains(.model), unlink(folder.path(of: .model)) != 0 {
+            throw DurableFile.refusal(folder.path(of: .model), "cannot remove the file: \(DurableFile.systemMessage())")
+        }
+    }
+
     /// A line of `metrics.jsonl`: only what the same run gives again, so that the files of two runs can be compared.
     private static func metrics(_ record: EpochRecord) throws -> String {
         var record = record
@@ -46,9 +58,10 @@ extension Trainer {
         if isOnly { try saveModel(model.store.weights, as: .model) }
     }
 
-    private func saveModel(_ weights: Tensor, as file: RunFolder.File) throws {
+    /// - Parameter step: steps after which the weights were so; nil = now.
+    private func saveModel(_ weights: Tensor, as file: RunFolder.File, step: Int? = nil) throws {
         guard let folder else { return }
-        let metadata = ["format": "pt", "carousel.classes": labels.names.joined(separator: "\n"), "carousel.step": String(optimizer.step)]
+        let metadata = ["format": "pt", "carousel.classes": labels.names.joined(separator: "\n"), "carousel.step": String(step ?? optimizer.step)]
         try folder.write(try Safetensors(tensors: try model.store.export(weights), metadata: metadata).encoded(), to: file)
     }
 

@@ -17,7 +17,8 @@ public final class Trainer {
     /// What the data looks like.
     public let report: DataReport
     let backend: any Backend
-    let folder: RunFolder?
+    /// Where the run is saved; nil leaves nothing on disk. To be set before `run`.
+    public var folder: RunFolder?
     let training: EncodedDataSet
     let validation: EncodedDataSet?
     private let test: EncodedDataSet?
@@ -63,12 +64,13 @@ public final class Trainer {
         memory = try MemoryPlan(configuration, input: preparation.modelInput, classes: labels.count, training: training,
                                 evaluated: [validation, test].compactMap { $0 }, on: backend)
         try memory.check()
-        model = try memory.explaining { [preparation, labels] in
-            try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count, seed: settings.seed, on: backend)
+        (model, optimizer, average) = try memory.explaining { [preparation, labels] in
+            let model = try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count,
+                                               seed: settings.seed, on: backend)
+            return (model, try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store),
+                    settings.averageDecay > 0 ? try model.store.makeCompanion() : nil)
         }
-        optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store)
         step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: settings.labelSmoothing)
-        average = settings.averageDecay > 0 ? try model.store.makeCompanion() : nil
         if let average { try Self.copy(model.store.weights, to: average, on: backend) }
         lossInterval = backend.info.isGPU ? 16 : 1
         self.configuration = configuration
@@ -132,6 +134,7 @@ public final class Trainer {
         if resume { try rewriteRecords(checkpoint?.manifest.state.records ?? []) }
 
         let loop = try TrainingLoop(self, from: checkpoint, every: interval, observe: observe, shouldStop: shouldStop)
+        if resume { try rewriteModel(loop.best, loop.state.records) }
         let ending = try loop.run()
         let best = loop.best, interrupted = ending?.interrupted ?? false
         if let ending { observe(.stopped(reason: ending.reason)) }
@@ -143,7 +146,11 @@ public final class Trainer {
         if !interrupted { result.test = try evaluate(test, weights: model.store.weights) }
         result.seconds = loop.seconds
         try saveReport(result)
-        if let folder, !interrupted { try CheckpointFolder(in: folder).remove() }
+        if let folder, !interrupted {
+            // Lines were only added so far; now they reach the disk, before what they could be restored from goes.
+            try rewriteRecords(loop.state.records)
+            try CheckpointFolder(in: folder).remove()
+        }
         return result
     }
 

@@ -28,6 +28,8 @@ final class TrainingLoop {
     /// Of the whole run, before this process.
     private let secondsBefore: Double
     private var lastCheckpoint: (step: Int, time: ContinuousClock.Instant)
+    /// Checkpoints that were found damaged, to be removed with the next one.
+    private let damaged: [Int]
 
     /// Why and how `run` ended before its last epoch.
     struct Ending {
@@ -57,6 +59,7 @@ final class TrainingLoop {
         start = clock.now
         secondsBefore = state.seconds
         lastCheckpoint = (state.step, start)
+        damaged = checkpoint?.passedOver ?? []
         state.sessions.append(trainer.session(firstStep: state.step))
     }
 
@@ -159,7 +162,7 @@ final class TrainingLoop {
         if state.stepInEpoch > 0 { (state.epochTokens, state.epochSeconds) = (progress.epochTokens, progress.epochSeconds) }
         if let folder = trainer.folder {
             try CheckpointFolder(in: folder).write(state: state, configuration: trainer.configuration, data: trainer.fingerprint,
-                                                   store: model.store, buffers: trainer.buffers(best: best))
+                                                   store: model.store, buffers: trainer.buffers(best: best), damaged: damaged)
         }
         lastCheckpoint = (state.step, clock.now)
     }
@@ -172,7 +175,14 @@ final class TrainingLoop {
         let firstStep = trainer.optimizer.step - state.stepInEpoch
         let plan = trainer.plan(epoch: epoch)
         let rows = plan.indices.contains(divergence.step - firstStep) ? plan[divergence.step - firstStep] : []
-        let error = try Autopsy(trainer, divergence, epoch: epoch, rows: rows).error()
+        // The explanation must not stand in the way of the weights.
+        let error: CarouselError
+        do {
+            error = try Autopsy(trainer, divergence, epoch: epoch, rows: rows).error()
+        } catch let obstacle {
+            error = CarouselError(.diverged, "training diverged at step \(divergence.step + 1) (epoch \(epoch + 1)); the step could not be "
+                + "repeated to find out where: \(obstacle)", hint: "a smaller --learning-rate, or --set training.clipping.global_norm=1")
+        }
         try monitor.restoreLastGood()
         try trainer.saveLast(orElse: best.epoch == nil)
         return error
