@@ -71,6 +71,17 @@ import Testing
         }
         try expectRefused(["lengths"], replace("lengths", .int32([99, 1, 1, 1])))
         try expectRefused(["labels"], replace("labels", .int32([0, 1, 2, 3])))
+        for name in ["tokens", "features"] {
+            // No elements, so that the claim costs no bytes.
+            try expectRefused(["batch", "not [rows, steps"]) { file in
+                file.tensors.removeAll { $0.name == "tokens" }
+                file.tensors.append(HostTensor(name: name, shape: [1, .max, 0], values: .float32([])))
+                guard name == "features" else { return }
+                file.metadata["width"] = "2"
+                let layers = file.metadata["configuration"]?.replacing("{\"embedding\":{\"units\":8}},", with: "")
+                file.metadata["configuration"] = layers
+            }
+        }
         try expectRefused(["losses", "not numbers"], replace("losses", .float64([1, .nan, 1, 1])))
         try expectRefused(["tokens"], { file in
             for i in file.tensors.indices where file.tensors[i].name == "tokens" {
