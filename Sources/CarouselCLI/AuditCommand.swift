@@ -146,9 +146,7 @@ struct AuditCommand: ParsableCommand {
                 return AuditedDevice(device: planned.selector, plan: planned.plan, problem: "\(error)")
             }
         }
-        let elapsed = ContinuousClock.now - start
-        let report = AuditReport(audit, differences: differences, devices: audited,
-                                 seconds: Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18)
+        let report = AuditReport(audit, differences: differences, devices: audited, took: ContinuousClock.now - start)
         if !printing.json {
             try Console.print(report.lines())
             try Console.print()

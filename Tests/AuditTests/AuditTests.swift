@@ -79,7 +79,7 @@ import Testing
 
     @Test func reportsBecomeTextPagesAndJSON() throws {
         let audit = try Audit(AuditSamples.audited("simple-rnn"), limits: AuditSamples.limits)
-        let report = AuditReport(audit, differences: try audit.differences(), devices: [audit.run(on: try Device.open("cpu"))], seconds: 1)
+        let report = AuditReport(audit, differences: try audit.differences(), devices: [audit.run(on: try Device.open("cpu"))], took: .seconds(1))
         #expect(report.verdict == .passed)
         let page = AuditPage.html(report)
         #expect(page.contains("rnn.0.weight_hh_l0") && page.hasSuffix("</html>\n"))
