@@ -63,13 +63,7 @@ public final class Audit {
         // The noise is judged by the reference's own trace, whatever was recorded.
         for draw in 1...AuditTolerance.noiseDraws {
             let noisy = try AuditSubject(audited, on: reference).trace(from: Self.noisy(best.start, draw), trainingSteps: limits.trainingSteps)
-            let moved = compare(noisy, with: best.trace)
-            for tensor in moved {
-                // A single number may be moved little by luck, so each counts for a tenth of the most sensitive of its group.
-                let group = moved.filter { ($0.kind == .steps) == (tensor.kind == .steps) }
-                let largest = group.reduce(0) { max($0, $1.maximum) }
-                sensitivity[Self.key(tensor)] = max(sensitivity[Self.key(tensor)] ?? 0, tensor.maximum, largest / 10)
-            }
+            sensitivity.merge(Self.sensitivities(compare(noisy, with: best.trace)), uniquingKeysWith: max)
         }
         try oracle.backend.write(start, to: oracle.model.store.weights)
     }
@@ -161,7 +155,14 @@ public final class Audit {
         return tensor
     }
 
-    private static func key(_ tensor: AuditTensor) -> String { "\(tensor.kind.rawValue) \(tensor.name)" }
+    /// What noise did to each tensor. A single number may be moved little by luck, so each counts for a tenth of the most
+    /// sensitive of its kind at least; outputs are no less sure because a gradient is not.
+    static func sensitivities(_ moved: [AuditTensor]) -> [String: Double] {
+        let largest = Dictionary(moved.map { ($0.kind, $0.maximum) }, uniquingKeysWith: max)
+        return Dictionary(moved.map { (key($0), max($0.maximum, (largest[$0.kind] ?? 0) / 10)) }, uniquingKeysWith: max)
+    }
+
+    static func key(_ tensor: AuditTensor) -> String { "\(tensor.kind.rawValue) \(tensor.name)" }
 
     /// The weights moved by up to one part in a thousand; unchanged for attempt 0.
     private static func moved(_ weights: [Double], attempt: Int) -> [Double] {
