@@ -146,9 +146,7 @@ struct AuditCommand: ParsableCommand {
                 return AuditedDevice(device: planned.selector, plan: planned.plan, problem: "\(error)")
             }
         }
-        let elapsed = ContinuousClock.now - start
-        let report = AuditReport(audit, differences: differences, devices: audited,
-                                 seconds: Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18)
+        let report = AuditReport(audit, differences: differences, devices: audited, took: ContinuousClock.now - start)
         if !printing.json {
             try Console.print(report.lines())
             try Console.print()
@@ -185,10 +183,12 @@ struct AuditCommand: ParsableCommand {
     /// - Throws: `checkFailed` with the table.
     static func beforeTraining(_ configuration: RunConfiguration, _ data: TrainingData, on backend: any Backend) throws {
         switch try AutomaticAudit(configuration, data: data).run(on: backend) {
-        case .notNeeded, .remembered: break
+        case .notNeeded, .remembered(undecided: false): break
         case .passed(let seconds):
             Console.message("audit: \(backend.info.selector) computes this model right (\(String(format: "%.1f", seconds)) s, remembered)")
-        case .undecided:
+        case .skipped(let reason):
+            Console.message("audit: skipped, \(reason)")
+        case .undecided, .remembered(undecided: true):
             Console.message("audit: undecided, this model amplifies roundings too much to judge \(backend.info.selector) by it")
         }
     }

@@ -124,18 +124,21 @@ final class CaseRun {
         records.append(CaseRecord(name: name, values: values, meaning: meaning, tolerance: tolerance, sameZeros: false))
     }
 
+    /// Whether a stored number was replaced by another; one NaN is like any other.
+    private static func differ(_ a: Double, _ b: Double) -> Bool { a != b && !(a.isNaN && b.isNaN) }
+
     private func examine(_ i: Int) throws {
         let item = tensors[i]
         let whole = Tensor(buffer: item.tensor.buffer, shape: [item.start.count])
         let now: [Double] = item.tensor.type == .int32
             ? try backend.readIntegers(whole).map(Double.init) : try backend.readDoubles(whole)
         let inside = item.front ..< item.front + item.tensor.count
-        for j in now.indices where now[j] != item.start[j] && !inside.contains(j) {
+        for j in now.indices where Self.differ(now[j], item.start[j]) && !inside.contains(j) {
             violations.append("\(item.name): writes outside the tensor, at element \(j - item.front) of \(inside.count)")
             break
         }
         if item.role == .input {
-            for j in inside where now[j] != item.start[j] {
+            for j in inside where Self.differ(now[j], item.start[j]) {
                 violations.append("\(item.name): an input is changed at element \(j - item.front), "
                     + "\(item.start[j]) to \(now[j])")
                 break

@@ -45,8 +45,9 @@ import Testing
         }
     }
 
-    private func expectRefused(_ parts: [String], _ change: (inout Safetensors) -> Void, sourceLocation: SourceLocation = #_sourceLocation) throws {
-        try withRecord("gru", change: change) { path in
+    private func expectRefused(_ parts: [String], in model: String = "gru", _ change: (inout Safetensors) -> Void,
+                               sourceLocation: SourceLocation = #_sourceLocation) throws {
+        try withRecord(model, change: change) { path in
             do {
                 _ = try Audit.recorded(at: path, samples: 0)
                 Issue.record("a damaged record was taken", sourceLocation: sourceLocation)
@@ -71,6 +72,13 @@ import Testing
         }
         try expectRefused(["lengths"], replace("lengths", .int32([99, 1, 1, 1])))
         try expectRefused(["labels"], replace("labels", .int32([0, 1, 2, 3])))
+        for (model, name) in [("gru", "tokens"), ("relu-lstm", "features")] {
+            // No elements, so that the claim costs no bytes.
+            try expectRefused(["batch", "not [rows, steps"], in: model) { file in
+                file.tensors.removeAll { $0.name == name }
+                file.tensors.append(HostTensor(name: name, shape: [1, .max, 0], values: .float32([])))
+            }
+        }
         try expectRefused(["losses", "not numbers"], replace("losses", .float64([1, .nan, 1, 1])))
         try expectRefused(["tokens"], { file in
             for i in file.tensors.indices where file.tensors[i].name == "tokens" {

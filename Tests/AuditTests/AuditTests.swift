@@ -45,6 +45,51 @@ import Testing
         #expect(AuditTolerance.verdict(0.5, base: 1e-5, sensitivity: 1e-7) == .failed)
     }
 
+    /// A gradient that noise moves far excuses other gradients in part, and no output.
+    @Test func sensitivityIsSharedAmongTheSameKind() {
+        func tensor(_ kind: AuditTensor.Kind, _ name: String, _ maximum: Double) -> AuditTensor {
+            AuditTensor(kind: kind, name: name, maximum: maximum, rms: 0, tolerance: 0, worst: "", got: 0, expected: 0, verdict: .passed)
+        }
+        let found = Audit.sensitivities([tensor(.output, "logits", 1e-8), tensor(.output, "losses", 1e-6), tensor(.gradient, "a", 1e-3),
+                                         tensor(.gradient, "b", 1e-7), tensor(.steps, "losses", 1e-7)])
+        #expect(found["output logits"] == 1e-7 && found["output losses"] == 1e-6 && found["steps losses"] == 1e-7)
+        #expect(found["gradient a"] == 1e-3 && found["gradient b"] == 1e-4)
+    }
+
+    /// A device that stores a moment wrongly in one tensor, whose values are far below those of the others.
+    @Test func smallMomentsAreJudgedByTheirOwnSize() throws {
+        let audited = AuditSamples.audited("gru")
+        let oracle = try AuditSubject(audited, on: ReferenceBackend())
+        let store = oracle.model.store, count = store.count
+        let small = try #require(store.parameters.first { $0.name == "head.bias" })
+        var gradients = [Double](repeating: 0, count: count)
+        for parameter in store.parameters {
+            for i in 0..<parameter.shape.count { gradients[parameter.offset + i] = (parameter.name == small.name ? 1e-6 : 1e-3) * Double(i % 5 - 2) }
+        }
+        let zeros = ["m": [Double](repeating: 0, count: count), "v": [Double](repeating: 0, count: count)]
+        func replay(_ change: (inout [String: [Double]]) -> Void) throws -> [AuditTensor] {
+            let device = try AuditSubject(audited, on: ReferenceBackend()), backend = device.backend
+            let start = try device.weights()
+            try backend.write(gradients, to: device.model.store.gradients)
+            try device.optimizer.clip()
+            let norm = try device.optimizer.gradientNorm(), clipped = try backend.readDoubles(device.model.store.gradients)
+            try device.optimizer.update(learningRate: device.learningRate)
+            var moments = try device.moments()
+            change(&moments)
+            let replay = try OptimizerReplay(audited, oracle: oracle, meaning: ParameterMeaning(audited.model, words: [:]))
+            try replay.examine(StepState(weights: start, gradients: gradients, moments: zeros, norm: norm), clipped: clipped,
+                               weights: try device.weights(), moments: moments)
+            return replay.tensors
+        }
+        #expect(try replay { _ in }.allSatisfy { $0.verdict == .passed })
+        let wrong = try replay { $0["v"]?[small.offset] *= 1.01 }.filter { $0.verdict == .failed }
+        #expect(wrong.map(\.name) == ["v"] && wrong.first?.worst == "step 1, head.bias: head, class 0", "\(wrong)")
+        // Between two parameters there is nothing.
+        if let gap = (0..<count).first(where: { i in !store.parameters.contains { ($0.offset ..< $0.offset + $0.shape.count).contains(i) } }) {
+            #expect(try replay { $0["m"]?[gap] = 1e-3 }.contains { $0.name == "m" && $0.verdict == .failed })
+        }
+    }
+
     @Test func gatesAreJudgedByTheirOwnSize() {
         let expected = [100.0, 100, 2, 2], got = [100.0, 100, 2, 2.02]
         #expect(abs(AuditMeasure(got, expected, blocks: 2, floor: 1e-3).maximum - 0.01) < 1e-9)
@@ -79,7 +124,7 @@ import Testing
 
     @Test func reportsBecomeTextPagesAndJSON() throws {
         let audit = try Audit(AuditSamples.audited("simple-rnn"), limits: AuditSamples.limits)
-        let report = AuditReport(audit, differences: try audit.differences(), devices: [audit.run(on: try Device.open("cpu"))], seconds: 1)
+        let report = AuditReport(audit, differences: try audit.differences(), devices: [audit.run(on: try Device.open("cpu"))], took: .seconds(1))
         #expect(report.verdict == .passed)
         let page = AuditPage.html(report)
         #expect(page.contains("rnn.0.weight_hh_l0") && page.hasSuffix("</html>\n"))

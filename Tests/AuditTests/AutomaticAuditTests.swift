@@ -78,6 +78,61 @@ import Testing
             let limits = try audit(large, cache: cache).limits
             #expect(limits.rows == 2 && limits.steps == 4)
             #expect(try audit(try configuration(), cache: cache).limits.rows == 4)
+            // Too large even so.
+            guard case .skipped(let reason) = try audit(large, cache: cache).run(on: try Device.open("cpu"), longRun: 0) else {
+                Issue.record("a model that takes longer was audited")
+                return
+            }
+            #expect(reason.contains("seconds"))
+        }
+    }
+
+    @Test func memoryIsAskedForFirst() throws {
+        try AuditSamples.withFolder { cache in
+            guard case .skipped(let reason) = try audit(try configuration(), cache: cache).run(on: try Device.open("cpu"), longRun: 0, available: 1 << 16) else {
+                Issue.record("an audit without memory was begun")
+                return
+            }
+            #expect(reason.contains("needs about") && reason.contains("available"))
+            // The audit itself refuses, before anything is made.
+            let layers = [LayerConfiguration.embedding(.init(units: 100_000)), AuditSamples.recurrent(.lstm, 100_000)]
+            var audited = AuditSamples.audited("gru")
+            audited.model.layers = layers
+            do {
+                _ = try Audit(audited, limits: AuditSamples.limits)
+                Issue.record("an audit without memory was begun")
+            } catch let error as CarouselError {
+                #expect(error.status == .outOfMemory && error.message.contains("available") && error.hint?.contains("units") == true, "\(error)")
+            }
+            // Every copy of the parameters counts.
+            let memory = AuditMemory(AuditSamples.audited("gru")), large = AuditMemory(audited)
+            #expect(memory.problem(available: Int(memory.needed) + 1) == nil && memory.problem(available: 0) == nil)
+            #expect(large.needed > 8 * AuditMemory.copies * 8e10)
+        }
+    }
+
+    /// Undecided once is undecided again; the reference need not compute it at each start.
+    @Test func undecidedAuditsAreRememberedAsSuch() throws {
+        try AuditSamples.withFolder { cache in
+            let audit = try audit(try configuration(), cache: cache), cpu = try Device.open("cpu")
+            audit.remember(try audit.key(cpu), .undecided)
+            guard case .remembered(undecided: true) = try audit.run(on: cpu, longRun: 0) else {
+                Issue.record("what was remembered is not")
+                return
+            }
+        }
+    }
+
+    /// A device that computes nothing has computed nothing wrong.
+    @Test(.enabled(if: AuditSamples.hasOpenCL, "no OpenCL device on this machine")) func errorsOfTheDeviceKeepTheirStatus() throws {
+        try AuditSamples.withFolder { cache in
+            let device = try AuditSamples.openCL(.cpu, cache: cache, replacing: ["lstm.cl": "no kernel"])
+            do {
+                _ = try audit(try configuration(), cache: cache).run(on: device, longRun: 0)
+                Issue.record("a device without kernels was taken")
+            } catch let error as CarouselError {
+                #expect(error.status == .internalError && !error.message.contains("computes this model wrong"), "\(error)")
+            }
         }
     }
 

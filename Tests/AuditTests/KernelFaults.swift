@@ -92,6 +92,9 @@ enum KernelFaults {
                     fails: "clipping head.weight", at: "step 1", passing: ["gradient head.weight", "clipping gradient norm", "update head.weight"]),
         KernelFault("v averages gradients, not their squares", "cpu", "optimizer.cl", [("fma(one_minus_beta2 * g, g, beta2 * v[i])", "fma(one_minus_beta2, fabs(g), beta2 * v[i])")],
                     fails: "moment v", at: "step", passing: ["gradient head.weight", "moment m"]),
+        KernelFault("v is halved where gradients are small", "cpu", "optimizer.cl",
+                    [("fma(one_minus_beta2 * g, g, beta2 * v[i])", "fma(one_minus_beta2 * g, fabs(g) < 1e-5f ? 0.5f * g : g, beta2 * v[i])")],
+                    fails: "moment v", at: "step", passing: ["gradient head.weight", "clipping head.weight", "moment m"]),
         KernelFault("Adam without the correction of v", "cpu", "optimizer.cl", [("sqrt(square) / root + epsilon", "sqrt(square) + epsilon")],
                     fails: "update head.weight", at: "step 1", passing: ["gradient head.weight", "clipping head.weight", "moment m", "moment v"]),
     ]

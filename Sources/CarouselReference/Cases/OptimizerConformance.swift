@@ -31,7 +31,7 @@ extension Conformance {
                     }
                 }
                 // A loss or norm that was not finite leaves weights and moments as they are.
-                for fault in [0.0, 1, .infinity] {
+                for fault in [0.0, 1, .infinity, .nan] {
                     add("updates \(count) \(variant.rawValue) after fault \(fault)", level: flatLevel(count)) { run in
                         let watched = try run.input("fault", [fault], [1]), gradients = try run.input("gradients", [count])
                         let tolerance = fault == 0 ? Tolerance.optimizer : Tolerance.exact

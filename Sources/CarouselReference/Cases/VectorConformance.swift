@@ -86,6 +86,19 @@ extension Conformance {
                 })
             }
         }
+        // How a training notices values that are not finite, on every device: 0 · ∞ is NaN, and NaN stays.
+        cases.append(ConformanceCase("vector", "copy times 0 keeps what is not finite", level: .tiny) { run in
+            let values = [1, .infinity, -3e38, -.infinity, .nan, 0, 1e-45, 7, .infinity]
+            let start = [0.25, 0.5, -2, 3, 4, .nan, -0.125, 1024, -.infinity]
+            for shape in [Shape([1, values.count]), Shape([values.count, 1])] {
+                // Compared as records, since a NaN in a result is an error elsewhere.
+                let source = try run.backend.makeTensor(values, shape: shape), target = try run.backend.makeTensor(start, shape: shape)
+                try run.backend.copyColumns(source, from: 0, to: target, at: 0, width: shape[1], scale: 0, accumulate: true)
+                let result = try run.backend.readDoubles(target)
+                run.record("places of NaN, \(shape)", result.map { $0.isNaN ? 1 : 0 }, tolerance: Tolerance.exact)
+                run.record("other values, \(shape)", result.map { $0.isNaN ? 0 : $0 }, tolerance: Tolerance.exact)
+            }
+        })
         return cases
     }
 

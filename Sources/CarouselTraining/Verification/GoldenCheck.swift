@@ -51,11 +51,10 @@ public enum GoldenCheck {
             throw CarouselError(.badData, "not a recorded case: its format is \(other ?? "not given")", at: path,
                                 hint: "the metadata key `format` must be golden-layer/1, golden-run/1 or golden-audit/1")
         }
-        let seconds = Double((clock.now - start).components.attoseconds) * 1e-18 + Double((clock.now - start).components.seconds)
         let worst = comparisons.max { $0.error / $0.tolerance < $1.error / $1.tolerance }!
         return GoldenResult(name: URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent,
                             passed: comparisons.allSatisfy { $0.error <= $0.tolerance },
-                            worst: worst.name, error: worst.error, tolerance: worst.tolerance, seconds: seconds)
+                            worst: worst.name, error: worst.error, tolerance: worst.tolerance, seconds: (clock.now - start).seconds)
     }
 }
 

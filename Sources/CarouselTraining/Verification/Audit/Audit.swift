@@ -22,13 +22,15 @@ public final class Audit {
     /// How far rounding-size noise in the weights moves each tensor in Double, by kind and name.
     private var sensitivity: [String: Double] = [:]
 
-    /// - Throws: `badData` when weights do not fit the model or the reference itself is not finite.
+    /// - Throws: `badData` when weights do not fit the model or the reference itself is not finite; `outOfMemory` before
+    ///   anything is made that the host has no memory for.
     public convenience init(_ audited: AuditCase, limits: AuditLimits) throws {
         try self.init(audited, limits: limits, recorded: { _ in nil })
     }
 
     /// - Parameter recorded: gives numbers that take the place of the reference's, in the layout of the model it is given.
     init(_ audited: AuditCase, limits: AuditLimits, recorded: (AuditSubject) throws -> AuditTrace?) throws {
+        try AuditMemory(audited).check(available: AuditMemory.available(), at: audited.subject)
         let reference = ReferenceBackend()
         let oracle = try AuditSubject(audited, on: reference)
         let recorded = try recorded(oracle)
@@ -63,13 +65,7 @@ public final class Audit {
         // The noise is judged by the reference's own trace, whatever was recorded.
         for draw in 1...AuditTolerance.noiseDraws {
             let noisy = try AuditSubject(audited, on: reference).trace(from: Self.noisy(best.start, draw), trainingSteps: limits.trainingSteps)
-            let moved = compare(noisy, with: best.trace)
-            for tensor in moved {
-                // A single number may be moved little by luck, so each counts for a tenth of the most sensitive of its group.
-                let group = moved.filter { ($0.kind == .steps) == (tensor.kind == .steps) }
-                let largest = group.reduce(0) { max($0, $1.maximum) }
-                sensitivity[Self.key(tensor)] = max(sensitivity[Self.key(tensor)] ?? 0, tensor.maximum, largest / 10)
-            }
+            sensitivity.merge(Self.sensitivities(compare(noisy, with: best.trace)), uniquingKeysWith: max)
         }
         try oracle.backend.write(start, to: oracle.model.store.weights)
     }
@@ -78,18 +74,26 @@ public final class Audit {
 
     /// Judges one device with one plan. An error of the device is a failed audit.
     public func run(on backend: any Backend) -> AuditedDevice {
-        let clock = ContinuousClock()
-        let begin = clock.now
         var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend.scalarType)
         do {
-            let replay = try OptimizerReplay(audited, oracle: oracle, meaning: meaning)
-            let trace = try AuditSubject(audited, on: backend).trace(from: start, trainingSteps: limits.trainingSteps, replay: replay)
-            let isExact = expected.isDouble && backend.scalarType == .float64
-            result.take(compare(trace, with: expected, isExact: isExact) + replay.tensors)
+            result = try judge(backend)
         } catch {
             // A device that cannot compute the model has failed the audit.
             result.fail("\(error)")
         }
+        return result
+    }
+
+    /// Judges one device with one plan.
+    /// - Throws: what kept the device from computing the model.
+    func judge(_ backend: any Backend) throws -> AuditedDevice {
+        let clock = ContinuousClock()
+        let begin = clock.now
+        var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend.scalarType)
+        let replay = try OptimizerReplay(audited, oracle: oracle, meaning: meaning)
+        let trace = try AuditSubject(audited, on: backend).trace(from: start, trainingSteps: limits.trainingSteps, replay: replay)
+        let isExact = expected.isDouble && backend.scalarType == .float64
+        result.take(compare(trace, with: expected, isExact: isExact) + replay.tensors)
         result.seconds = (clock.now - begin).seconds
         return result
     }
@@ -161,7 +165,14 @@ public final class Audit {
         return tensor
     }
 
-    private static func key(_ tensor: AuditTensor) -> String { "\(tensor.kind.rawValue) \(tensor.name)" }
+    /// What noise did to each tensor. A single number may be moved little by luck, so each counts for a tenth of the most
+    /// sensitive of its kind at least; outputs are no less sure because a gradient is not.
+    static func sensitivities(_ moved: [AuditTensor]) -> [String: Double] {
+        let largest = Dictionary(moved.map { ($0.kind, $0.maximum) }, uniquingKeysWith: max)
+        return Dictionary(moved.map { (key($0), max($0.maximum, (largest[$0.kind] ?? 0) / 10)) }, uniquingKeysWith: max)
+    }
+
+    static func key(_ tensor: AuditTensor) -> String { "\(tensor.kind.rawValue) \(tensor.name)" }
 
     /// The weights moved by up to one part in a thousand; unchanged for attempt 0.
     private static func moved(_ weights: [Double], attempt: Int) -> [Double] {

@@ -78,7 +78,7 @@ public struct AuditReport: Codable, Sendable {
     public var verdict: AuditTensor.Verdict
     public var seconds: Double
 
-    public init(_ audit: Audit, differences: [AuditDifference], devices: [AuditedDevice], seconds: Double) {
+    public init(_ audit: Audit, differences: [AuditDifference], devices: [AuditedDevice], took time: Duration) {
         let layout = audit.audited.batch.layout
         subject = audit.audited.subject
         source = audit.audited.source
@@ -91,7 +91,7 @@ public struct AuditReport: Codable, Sendable {
         moves = audit.moves
         self.differences = differences
         self.devices = devices
-        self.seconds = seconds
+        seconds = time.seconds
         if devices.isEmpty || devices.contains(where: { $0.verdict == .failed }) || differences.contains(where: { !$0.passed }) {
             verdict = .failed
         } else {

@@ -7,23 +7,31 @@ import Foundation
 /// kind of model.
 ///
 /// It audits the run's own layers and optimizer with fresh weights on a few random sequences, so that it costs a few
-/// seconds whatever the data. Passed audits are remembered in the cache folder.
+/// seconds whatever the data. Outcomes other than a failure are remembered in the cache folder.
 public struct AutomaticAudit {
     /// How it ended; a failure is thrown.
     public enum Outcome: Sendable {
         /// The run is too short, or runs on the reference itself.
         case notNeeded
-        /// It has passed before.
-        case remembered
+        /// It has passed, or was undecided, before.
+        case remembered(undecided: Bool)
         case passed(seconds: Double)
         /// The model amplifies roundings too much to judge a device by it.
         case undecided
+        /// It would have taken too much time or memory; the text says which.
+        case skipped(String)
     }
 
     /// Floating-point operations of a training that counts as long: some minutes of a small CPU.
     public static let longRun = 1e13
     /// Multiplications of one forward pass of the audit at most: about two seconds for the reference in all.
     static let passLimit = 1e8
+
+    /// Parameters, or multiplications a step, of a model that is audited at most. Drawing, reading, replaying and comparing cost
+    /// about a microsecond for each parameter.
+    static let largestModel = 4e6
+    /// Steps of all sequences of the smallest audit together.
+    private static let fewestTokens = 8
 
     private let configuration: RunConfiguration
     private let input: ModelInput
@@ -60,33 +68,60 @@ public struct AutomaticAudit {
     private static let vocabulary = 64
 
     /// Audits `backend` if the run is long and nothing is remembered.
-    /// - Throws: `checkFailed` with the table of what is wrong.
-    public func run(on backend: any Backend, longRun: Double = AutomaticAudit.longRun) throws -> Outcome {
+    /// - Parameter available: bytes of memory the host has; nil = asked for.
+    /// - Throws: `checkFailed` with the table of what is wrong; `outOfMemory`, `deviceUnavailable` and `internalError` of the
+    ///   device as they are, since they say nothing about its results.
+    public func run(on backend: any Backend, longRun: Double = AutomaticAudit.longRun, available: Int? = nil) throws -> Outcome {
         guard work >= longRun, backend.info.kind != .reference else { return .notNeeded }
         let key = try self.key(backend)
-        if remembers(key) { return .remembered }
+        if let outcome = remembered(key) { return outcome }
         let clock = ContinuousClock()
         let start = clock.now
-        let limits = self.limits
-        let audit = try Audit(audited(limits), limits: limits)
-        let device = audit.run(on: backend)
+        let limits = self.limits, audited = audited(limits)
+        if let reason = try obstacle(audited, available: available ?? AuditMemory.available()) { return .skipped(reason) }
+        let audit = try Audit(audited, limits: limits)
+        let device: AuditedDevice
+        do {
+            device = try audit.judge(backend)
+        } catch let error as CarouselError where Self.passedOn.contains(error.status) {
+            throw error
+        } catch {
+            throw failure(of: backend, ["could not compute the model: \(error)"])
+        }
         switch device.verdict {
         case .passed:
-            remember(key)
+            remember(key, .passed)
             return .passed(seconds: (clock.now - start).seconds)
         case .undecided:
+            remember(key, .undecided)
             return .undecided
         case .failed:
-            throw CarouselError(.checkFailed, "\(backend.info.selector) computes this model wrong; the audit before the training says\n"
-                                    + device.lines(onlyBad: true).map { "  " + $0 }.joined(separator: "\n"),
-                                hint: "carousel audit for the whole table, another --device, or --no-audit to train in spite of it")
+            throw failure(of: backend, device.lines(onlyBad: true))
         }
+    }
+
+    /// Errors that do not mean that results are wrong.
+    static let passedOn: Set<ExitStatus> = [.outOfMemory, .deviceUnavailable, .internalError]
+
+    private func failure(of backend: any Backend, _ lines: [String]) -> CarouselError {
+        CarouselError(.checkFailed, "\(backend.info.selector) computes this model wrong; the audit before the training says\n"
+                          + lines.map { "  " + $0 }.joined(separator: "\n"),
+                      hint: "carousel audit for the whole table, another --device, or --no-audit to train in spite of it")
+    }
+
+    /// Why the audit would take more time or memory than it may; nil where it does not.
+    private func obstacle(_ audited: AuditCase, available: Int) -> String? {
+        let work = ModelWork(configuration.model, input: input, classes: classes)
+        guard max(work.parameters, work.multiplications) <= Self.largestModel else {
+            return "in double precision this model takes more than a few seconds, however short the sequences"
+        }
+        return AuditMemory(audited).problem(available: available)
     }
 
     /// Rows and steps that keep the reference's work small.
     var limits: AuditLimits {
         let perStep = max(1, ModelWork(configuration.model, input: input, classes: classes).multiplications)
-        let tokens = Int(max(8, min(64, Self.passLimit / perStep)))
+        let tokens = Int(max(Double(Self.fewestTokens), min(64, Self.passLimit / perStep)))
         let rows = tokens >= 32 ? 4 : 2
         return AuditLimits(rows: rows, steps: max(4, tokens / rows), trainingSteps: 2, samples: 0)
     }
@@ -126,44 +161,37 @@ public struct AutomaticAudit {
     /// nil where nothing is remembered: without a cache folder, and with kernels from a folder, whose text the key lacks.
     private func file(_ key: String) -> URL? {
         guard (environment[EnvironmentSettings.kernelDirectory.rawValue] ?? "").isEmpty else { return nil }
-        let name = String(Self.hash(Data(key.utf8)), radix: 16)
-        return CacheFolder.root(environment: environment)?.appendingPathComponent("audits").appendingPathComponent(name + ".audit")
+        let name = SHA256.hexadecimal(of: key) + ".audit"
+        return CacheFolder.root(environment: environment)?.appendingPathComponent("audits").appendingPathComponent(name)
     }
 
-    private func remembers(_ key: String) -> Bool {
-        guard let file = file(key), let data = try? Data(contentsOf: file) else { return false }
-        return data == Data(key.utf8)
+    /// What is remembered.
+    enum Remembered: String, CaseIterable { case passed, undecided }
+
+    /// How the audit ended before; nil where that is not known.
+    private func remembered(_ key: String) -> Outcome? {
+        guard let file = file(key), let data = try? Data(contentsOf: file) else { return nil }
+        return Remembered.allCases.first { data == Self.entry(key, $0) }.map { .remembered(undecided: $0 == .undecided) }
     }
+
+    private static func entry(_ key: String, _ outcome: Remembered) -> Data { Data("\(outcome.rawValue)\n\(key)".utf8) }
 
     /// A folder that cannot be written only costs the next audit.
-    private func remember(_ key: String) {
+    func remember(_ key: String, _ outcome: Remembered) {
         guard let file = file(key) else { return }
         try? FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try? Data(key.utf8).write(to: file, options: .atomic)
+        try? Self.entry(key, outcome).write(to: file, options: .atomic)
     }
 
-    /// Size and hash of a file's content.
+    /// Hash of a file's content.
     static func fingerprint(of path: String) throws -> String {
         do {
             let data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
-            return "\(data.count) " + String(hash(data), radix: 16)
+            var hash = SHA256()
+            data.withUnsafeBytes { hash.update($0) }
+            return hash.hexadecimal()
         } catch {
             throw CarouselError(.inputOutput, "cannot be read: \(error.localizedDescription)", at: path)
-        }
-    }
-
-    /// FNV-1a (Fowler, Noll, Vo) over words of 64 bits, then over the bytes that are left.
-    private static func hash(_ data: Data) -> UInt64 {
-        data.withUnsafeBytes { bytes in
-            var state: UInt64 = 0xCBF2_9CE4_8422_2325
-            let words = bytes.count / 8
-            for i in 0..<words {
-                state = (state ^ bytes.loadUnaligned(fromByteOffset: 8 * i, as: UInt64.self)) &* 0x0000_0100_0000_01B3
-                // Multiplication carries upwards only; this brings the high bits down.
-                state ^= state >> 32
-            }
-            for i in 8 * words ..< bytes.count { state = (state ^ UInt64(bytes[i])) &* 0x0000_0100_0000_01B3 }
-            return state
         }
     }
 }

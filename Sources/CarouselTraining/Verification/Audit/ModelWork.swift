@@ -6,6 +6,8 @@ struct ModelWork {
     private(set) var parameters = 0.0
     /// Multiplications of a forward pass per time step of a row.
     private(set) var multiplications = 0.0
+    /// Values a forward pass keeps per time step of a row, for the way back.
+    private(set) var activations = 0.0
 
     init(_ model: ModelConfiguration, input: ModelInput, classes: Int) {
         var width: Double, isSequence = true
@@ -18,6 +20,7 @@ struct ModelWork {
             if isSequence { multiplications += rows * columns }
         }
         for layer in model.layers {
+            defer { activations += width }
             switch layer {
             case .embedding(let c):
                 guard case .tokens(let vocabulary) = input else { continue }
@@ -31,6 +34,8 @@ struct ModelWork {
                 matrix(directions * gates * hidden, state)
                 if c.projection != nil { matrix(directions * state, hidden) }
                 if c.bias { parameters += directions * gates * hidden * (c.biases == .two || kind == .gru ? 2 : 1) }
+                // Gates before and after their activation, h, c and h of the step before.
+                activations += directions * (2 * gates * hidden + 4 * max(hidden, state))
                 width = (c.bidirectional == .concat ? 2 : 1) * state + (c.concatInput ? width : 0)
                 isSequence = c.output == .sequences
             case .pooling(let c):

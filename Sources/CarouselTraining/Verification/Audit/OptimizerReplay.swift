@@ -64,10 +64,21 @@ final class OptimizerReplay {
         for name in optimizer.moments.keys.sorted() {
             guard let moment = optimizer.moments[name], let got = moments[name] else { continue }
             let expected = try backend.readDoubles(moment)
-            // Squares of small gradients leave float32's range at the bottom; they weigh nothing beside ε².
-            let measure = AuditMeasure(got, expected, floor: 1e-30)
-            note(.moment, name, measure, AuditTolerance.elementwise, place(measure.index, number), got[measure.index], expected[measure.index])
+            // The whole buffer covers what lies between two parameters; each parameter then counts by its own size.
+            compareMoment(name, got, expected, state.moments[name], nil, number)
+            for parameter in store.parameters { compareMoment(name, got, expected, state.moments[name], parameter, number) }
         }
+    }
+
+    /// A moment relative to the largest value it has in `parameter` (nil = anywhere) before or after the step: where the two
+    /// terms of the new value cancel, their roundings stay.
+    private func compareMoment(_ name: String, _ got: [Double], _ expected: [Double], _ before: [Double]?, _ parameter: Parameter?, _ number: Int) {
+        let range = parameter.map { $0.offset ..< $0.offset + $0.shape.count } ?? expected.indices
+        // Squares of small gradients leave float32's range at the bottom; they weigh nothing beside ε².
+        let floor = before.map { before in range.reduce(1e-30) { max($0, abs(before[$1])) } } ?? 1e-30
+        let measure = AuditMeasure(got, expected, in: range, floor: floor)
+        let at = range.lowerBound + measure.index
+        note(.moment, name, measure, AuditTolerance.elementwise, place(at, number), got[at], expected[at])
     }
 
     /// The change of a weight, relative to the largest change in its tensor; the stored sum is rounded to float32.
@@ -97,11 +108,7 @@ final class OptimizerReplay {
             worst[key] = tensor
             return
         }
-        if Self.share(tensor) > Self.share(old) { worst[key] = tensor }
-    }
-
-    private static func share(_ tensor: AuditTensor) -> Double {
-        tensor.maximum == 0 ? 0 : tensor.tolerance == 0 ? .infinity : tensor.maximum / tensor.tolerance
+        if tensor.share > old.share { worst[key] = tensor }
     }
 
     private func place(_ index: Int, _ number: Int) -> String {

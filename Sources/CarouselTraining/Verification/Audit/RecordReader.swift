@@ -57,8 +57,12 @@ struct RecordReader {
     }
 
     private func batch(_ input: ModelInput, _ classes: Int) throws -> SequenceBatch {
-        let shape = try file.tensor(file.optional("tokens") != nil ? "tokens" : "features").shape
-        guard shape.rank >= 2, shape[0] > 0, shape[0] <= 1 << 20 else { throw bad("the batch \(shape) is not [rows, steps]") }
+        let readsText = file.optional("tokens") != nil
+        let shape = try file.tensor(readsText ? "tokens" : "features").shape
+        // A tensor without elements may claim any size.
+        guard shape.rank == (readsText ? 2 : 3), (1...1 << 20).contains(shape[0]), (1...1 << 24).contains(shape[1]) else {
+            throw bad("the batch \(shape) is not [rows, steps\(readsText ? "" : ", width")]")
+        }
         let rows = shape[0], steps = shape[1]
         let lengths = try file.integers("lengths", count: rows, in: 0 ..< steps + 1)
         let labels = try file.integers("labels", count: rows, in: 0..<classes).map(Int32.init)
