@@ -37,7 +37,8 @@ struct TrainCommand: ParsableCommand {
 
             Before a training of some minutes or more, the device's outputs, gradients and updates of this model are compared \
             with double precision, as `carousel audit` does: a few seconds, once for each program, driver and model. A \
-            device that computes wrong ends the training before it begins, with exit code 3; --no-audit skips this.
+            device that computes wrong ends the training before it begins, with exit code 3; --no-audit skips this. \
+            Where the model is too large for that it is said; `carousel audit` then takes the time it takes.
             """)
 
     @Argument(help: ArgumentHelp("Labelled data; nothing = the data inside the program.", valueName: "data"))
