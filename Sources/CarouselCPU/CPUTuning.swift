@@ -5,7 +5,7 @@ import CarouselCore
 ///
 /// None of these numbers changes a result by a bit: an element of a product is one chain over k whatever block it
 /// falls into. The pieces of sums (16,384 elements, 256 rows, the depth of a product) decide results and are fixed.
-public struct CPUTuning: Sendable, Hashable {
+public struct CPUTuning: TuningRow {
     /// What `CAROUSEL_TUNING` calls it.
     public var name: String
     /// Rows and columns of a block of a matrix product.
@@ -21,14 +21,6 @@ public struct CPUTuning: Sendable, Hashable {
         CPUTuning(name: "narrow", productRows: 40, productColumns: 64, blockRows: 5, largeBlockRows: 12),
         CPUTuning(name: "wide", productRows: 192, productColumns: 1024, blockRows: 48, largeBlockRows: 64),
     ]
-
-    /// - Parameter name: nil = the first row.
-    /// - Throws: `badConfiguration` for a name that is not in the table.
-    public static func named(_ name: String?) throws -> CPUTuning {
-        guard let name else { return table[0] }
-        if let row = table.first(where: { $0.name == name }) { return row }
-        throw CarouselError(.badConfiguration, "CAROUSEL_TUNING is \"\(name)\"", hint: table.map(\.name).joined(separator: ", "))
-    }
 
     /// As the C loops take it.
     var values: cvTuning {

@@ -5,7 +5,7 @@ import CarouselCore
 /// None of these numbers changes a result by a bit: every element is one chain of fma in the order of k however the
 /// matrix is tiled. What does decide the order of a sum (slices of K, chunks of rows, widths of trees) is therefore
 /// not here but follows from shapes alone.
-public struct Tuning: Sendable, Hashable {
+public struct Tuning: TuningRow {
     /// What `CAROUSEL_TUNING` calls it.
     public var name: String
 
@@ -35,12 +35,4 @@ public struct Tuning: Sendable, Hashable {
         Tuning(name: "wide", largeTile: 128, smallTile: 64, tileDepth: 4, tileGroup: 16, vectorGroup: 256, columnGroup: 256,
                blockRows: 32, productRows: 128, productDepth: 2048),
     ]
-
-    /// - Parameter name: nil = the first row.
-    /// - Throws: `badConfiguration` for a name that is not in the table.
-    static func named(_ name: String?) throws -> Tuning {
-        guard let name, !name.isEmpty else { return table[0] }
-        if let row = table.first(where: { $0.name == name }) { return row }
-        throw CarouselError(.badConfiguration, "CAROUSEL_TUNING is \"\(name)\"", hint: table.map(\.name).joined(separator: ", "))
-    }
 }
