@@ -28,12 +28,6 @@ import Testing
         return configuration
     }
 
-    private static func inFolder(_ body: (RunFolder) throws -> Void) throws {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("carousel-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try body(try RunFolder.create(path))
-    }
-
     /// Trains in `folder`, stopping after `steps` steps of this process; nil = to the end.
     @discardableResult
     private static func train(_ configuration: RunConfiguration, in folder: RunFolder?, resume: Bool = false, stopAfter steps: Int? = nil,
@@ -61,13 +55,13 @@ import Testing
     @Test(arguments: [OptimizerConfiguration.Name.adam, .sgd, .rmsprop], [1, 16])
     func aResumedRunEndsWithTheSameBytes(_ optimizer: OptimizerConfiguration.Name, _ lossInterval: Int) throws {
         let configuration = try Self.configuration(optimizer)
-        try Self.inFolder { whole in
+        try RunFolder.temporary { whole in
             let result = try Self.train(configuration, in: whole)
             #expect(result.epochs.count == 3 && !FileManager.default.fileExists(atPath: CheckpointFolder(in: whole).path))
             let expected = try Self.files(whole)
             // An epoch asks 7 times in training and once for each validation batch.
             for stops in [[3], [0, 1, 1], [7, 7], [8], [10, 3, 1]] {
-                try Self.inFolder { folder in
+                try RunFolder.temporary { folder in
                     for (number, steps) in stops.enumerated() {
                         let stopped = try Self.train(configuration, in: folder, resume: number > 0, stopAfter: steps, lossInterval: lossInterval)
                         #expect(stopped.interrupted)
@@ -84,7 +78,7 @@ import Testing
     /// Checkpoints written on the way change nothing, and only the newest stay.
     @Test func checkpointsOnTheWay() throws {
         let configuration = try Self.configuration()
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             var seen: [[Int]] = []
             let trainer = try Trainer(configuration: configuration, data: try Self.data(), backend: try Device.open("cpu"), folder: folder)
             let result = try trainer.run(checkpoints: .steps(2), shouldStop: {
@@ -101,9 +95,9 @@ import Testing
     @Test func everyOpenCLDeviceResumes() throws {
         let configuration = try Self.configuration()
         for info in try Device.available().devices where info.kind == .opencl {
-            try Self.inFolder { whole in
+            try RunFolder.temporary { whole in
                 try Self.train(configuration, in: whole, device: info.selector)
-                try Self.inFolder { folder in
+                try RunFolder.temporary { folder in
                     try Self.train(configuration, in: folder, stopAfter: 9, device: info.selector)
                     try Self.train(configuration, in: folder, resume: true, device: info.selector)
                     #expect(try Self.files(folder) == Self.files(whole), "\(info.selector)")
@@ -114,7 +108,7 @@ import Testing
 
     /// A run can move to another device; it says so and remembers.
     @Test func anotherDeviceIsRecorded() throws {
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             try Self.train(try Self.configuration(), in: folder, stopAfter: 3)
             var changes: [String] = []
             let result = try Self.train(try Self.configuration(), in: folder, resume: true, device: "reference") {
@@ -136,7 +130,7 @@ import Testing
     /// Cut short, one bit flipped anywhere, emptied, missing: noticed, and the checkpoint before is used.
     @Test(arguments: ["json", "safetensors"]) func aDamagedCheckpointIsPassedOver(_ ending: String) throws {
         let configuration = try Self.configuration()
-        try Self.inFolder { whole in
+        try RunFolder.temporary { whole in
             try Self.train(configuration, in: whole)
             let expected = try Self.files(whole)
             let damages: [(String, (inout Data) -> Void)] = [
@@ -145,7 +139,7 @@ import Testing
                 ("header", { $0[min(20, $0.count - 1)] ^= 4 }),
             ]
             for (what, damage) in damages {
-                try Self.inFolder { folder in
+                try RunFolder.temporary { folder in
                     try Self.train(configuration, in: folder, stopAfter: 9, every: .steps(3))
                     let steps = try CheckpointFolder(in: folder).steps()
                     #expect(steps.count == 2)
@@ -162,7 +156,7 @@ import Testing
     /// Two checkpoints of one step have files of their own, and what was passed over as damaged does not take a whole one's place.
     @Test func noCheckpointTakesThePlaceOfAWholeOne() throws {
         let configuration = try Self.configuration()
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             let checkpoints = CheckpointFolder(in: folder)
             func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: checkpoints.path).sorted() }
             // Stopped while validating, with and without the next step of the way: the same step, another state.
@@ -182,7 +176,7 @@ import Testing
     /// After falling back, the folder holds the model of the epochs it knows.
     @Test func theModelIsThatOfTheCheckpoint() throws {
         let configuration = try Self.configuration { $0.training.patience = nil }
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             try Self.train(configuration, in: folder, stopAfter: 10)
             let kept = try FileManager.default.contentsOfDirectory(atPath: CheckpointFolder(in: folder).path).map { name in
                 (name, try Data(contentsOf: URL(fileURLWithPath: CheckpointFolder(in: folder).path + "/" + name)))
@@ -200,7 +194,7 @@ import Testing
 
     @Test func withoutAWholeCheckpointTheRunIsNotBegunAnew() throws {
         let configuration = try Self.configuration()
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             try Self.train(configuration, in: folder, stopAfter: 9, every: .steps(3))
             for step in try CheckpointFolder(in: folder).steps() {
                 try Self.alter(CheckpointFolder(in: folder).path + "/" + CheckpointFolder.name(step: step) + ".safetensors") { $0.removeLast() }
@@ -216,7 +210,7 @@ import Testing
     /// Leftovers of a killed process are not taken for checkpoints and are cleared away.
     @Test func halfWrittenFilesAreIgnored() throws {
         let configuration = try Self.configuration()
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             try Self.train(configuration, in: folder, stopAfter: 5)
             let checkpoints = CheckpointFolder(in: folder)
             for name in [".step-00000006.safetensors.4711", ".step-00000006.json.4711", "step-00000006.safetensors"] {
@@ -234,7 +228,7 @@ import Testing
     // MARK: What has changed
 
     @Test func anotherConfigurationIsRefusedWithTheDifference() throws {
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             try Self.train(try Self.configuration(), in: folder, stopAfter: 3)
             let other = try Self.configuration { $0.training.learningRate = 0.02; $0.model.layers[2] = .dropout(.init(rate: 0.5)) }
             let error = try #require(throws: CarouselError.self) { try Self.train(other, in: folder, resume: true) }
@@ -246,7 +240,7 @@ import Testing
 
     @Test func otherDataIsRefusedWithTheDifference() throws {
         let configuration = try Self.configuration()
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             try Self.train(configuration, in: folder, stopAfter: 3)
             guard case .text(var set) = try Self.data().train else { return }
             func refusal(_ data: TrainingData) throws -> String {

@@ -21,12 +21,6 @@ import Testing
         return configuration
     }
 
-    private static func inFolder(_ body: (RunFolder) throws -> Void) throws {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("carousel-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try body(try RunFolder.create(path))
-    }
-
     private static func values(_ folder: RunFolder, _ file: RunFolder.File) throws -> [Double] {
         try Safetensors(contentsOf: folder.path(of: file)).tensors.flatMap(\.doubles)
     }
@@ -51,7 +45,7 @@ import Testing
             $0.training.optimizer = OptimizerConfiguration(.sgd)
             $0.training.learningRate = 1e25
         }
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             let trainer = try Trainer(configuration: configuration, data: try Self.data(rows: 200),
                                       backend: try Device.open("cpu"), folder: folder)
             trainer.lossInterval = interval
@@ -95,7 +89,7 @@ import Testing
     @Test func anInterruptionInTheFirstEpochSavesAModel() throws {
         // Before any step, after one, while validating.
         for after in [0, 1, 6] {
-            try Self.inFolder { folder in
+            try RunFolder.temporary { folder in
                 let trainer = try Trainer(configuration: try Self.configuration(), data: try Self.data(rows: 100),
                                           backend: try Device.open("cpu"), folder: folder)
                 trainer.lossInterval = 16
@@ -113,7 +107,7 @@ import Testing
     }
 
     @Test func metricsHaveOneLinePerEpoch() throws {
-        try Self.inFolder { folder in
+        try RunFolder.temporary { folder in
             let trainer = try Trainer(configuration: try Self.configuration(), data: try Self.data(rows: 100),
                                       backend: try Device.open("cpu"), folder: folder)
             let result = try trainer.run()
