@@ -60,8 +60,8 @@ enum DurableFile {
     /// - Throws: what `body` throws; `inputOutput` (74) or `cannotCreateOutput` (73). The file is then as before.
     static func replace(_ name: String, in folder: String, _ body: (Output) throws -> Void) throws {
         let temporary = folder + "/" + temporaryName(name), path = folder + "/" + name
-        let output = try Output(path: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC)
         do {
+            let output = try Output(path: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC)
             try body(output)
             try output.flush()
             guard rename(temporary, path) == 0 else {

@@ -61,10 +61,9 @@ extension Audit {
             add("gradient." + parameter.name, parameter.shape, Array(expected.gradients[range]))
             add("final." + parameter.name, parameter.shape, expected.parameters.map { Array($0[range]) })
         }
-        do {
-            try Safetensors(tensors: tensors, metadata: metadata).encoded().write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw CarouselError(.cannotCreateOutput, "cannot be written: \(error.localizedDescription)", at: path)
+        let place = URL(fileURLWithPath: path), data = try Safetensors(tensors: tensors, metadata: metadata).encoded()
+        try DurableFile.replace(place.lastPathComponent, in: place.deletingLastPathComponent().path) { output in
+            try data.withUnsafeBytes { try output.write($0) }
         }
     }
 
