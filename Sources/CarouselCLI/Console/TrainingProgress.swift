@@ -16,7 +16,7 @@ struct TrainingProgress {
             lastLine = .now
         case .resumed(let record):
             for damaged in record.damaged { Console.message("passed over a damaged checkpoint: \(damaged)") }
-            for change in record.changes { Console.message("note: the run continues on another device or plan, so its last digits can differ: \(change)") }
+            for change in record.changes { Console.message("note: the run is continued otherwise than it was computed so far, so its last digits can differ: \(change)") }
             Console.message(record.step == 0 ? "no step was saved yet: the run begins anew"
                 : "continuing after step \(Format.count(record.step)), \(record.epoch) epoch\(record.epoch == 1 ? "" : "s") finished")
         case .step(let record):
