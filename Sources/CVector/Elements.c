@@ -75,11 +75,7 @@ ROWS(dropoutPiece, {
 })
 ROWS(gatherPiece, memcpy(j->c + r * j->width, j->a + j->index[r] * j->width, sizeof(float) * (size_t)j->width);)
 ROWS(scatterPiece, j->kernels->add(j->width, j->a + r * j->width, j->c + j->index[r] * j->width);)
-ROWS(segmentPiece, {
-    float *sum = j->c + r * j->width;
-    memset(sum, 0, sizeof(float) * (size_t)j->width);
-    for (int32_t k = j->bounds[r]; k < j->bounds[r + 1]; k++) j->kernels->add(j->width, j->a + j->index[k] * j->width, sum);
-})
+ROWS(segmentPiece, j->kernels->sumRows(j->width, j->a, j->index + j->bounds[r], j->bounds[r + 1] - j->bounds[r], j->c + r * j->width);)
 
 void cvFill(cvContext *context, long n, float value, float *x) {
     Job job = {.n = n, .value = value, .c = x};

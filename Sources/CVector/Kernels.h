@@ -17,6 +17,22 @@ typedef struct {
     long workStride, block;
 } cvRecurrentAreas;
 
+/// Some columns of a row-major matrix.
+typedef struct {
+    const float *base;
+    long ld, columns;
+} cvLongOperand;
+
+/// One block of a product over many rows.
+typedef struct {
+    long rows;
+    cvLongOperand narrow, wide;
+    /// [narrow columns · wide columns rounded up to vectors]
+    float *sums;
+    /// Sums of the wide operand's columns, rounded up to vectors; NULL: not wanted.
+    float *columnSums;
+} cvLongBlock;
+
 typedef struct {
     const char *name;
     /// Floats in a vector; vectors in a panel of a packed matrix; rows of a product's register tile for it.
@@ -26,9 +42,15 @@ typedef struct {
     void (*packPanel)(const cvProduct *, long panel, float *packed);
     void (*productBlock)(const cvProduct *, const float *packed, long row, long rows, long panel, long panels,
                          float *areaA);
+    void (*longProductBlock)(const cvLongBlock *, float *area);
+    void (*addTransposed)(long rows, long columns, const float *x, long ld, long parts, long stride, float *c, long ldc,
+                          bool accumulate);
+    void (*addParts)(long columns, const float *x, long parts, long stride, float *c, bool accumulate);
     void (*columnSums)(long rows, long columns, const float *x, long ld, float *sums);
     void (*add)(long n, const float *x, float *y);
 
+    /// sum [width] = the sum of `count` rows of values, in order.
+    void (*sumRows)(long width, const float *values, const int32_t *index, long count, float *sum);
     void (*scaledCopy)(long n, float scale, const float *x, float *y, bool accumulate);
     void (*multiply)(long n, const float *a, const float *b, float *c, bool accumulate);
     void (*activate)(int activation, long n, const float *x, float *y);

@@ -1,4 +1,4 @@
-#include "Kernels.h"
+#include "LongProduct.h"
 #include <string.h>
 
 // Rows and columns of c are cut into fixed blocks, one piece of work each.
@@ -93,14 +93,22 @@ static void blasPiece(const void *argument, long piece, int worker) {
 }
 
 long cvMultiplyScratch(const cvContext *context, const cvProduct *p) {
-    if (usesBLAS(context, p)) return 0;
+    long sums = p->sumsOfA ? cvColumnSumsScratch(p->k, p->m) : 0;
+    if (usesBLAS(context, p)) return sums;
+    if (cvIsLongProduct(p)) return cvMax(sums, cvLongProductScratch(context, p));
     Job job = plan(context, p);
     long areas = p->transposeA ? cvPoolThreads(context->pool) * job.rowsPerBlock * depth : 0;
-    return cvRound(p->n, context->kernels->width) * p->k + areas;
+    return cvMax(sums, cvRound(p->n, context->kernels->width) * p->k + areas);
 }
 
 void cvMultiply(cvContext *context, const cvProduct *p, float *scratch) {
     if (p->m <= 0 || p->n <= 0) return;
+    bool isLong = !usesBLAS(context, p) && cvIsLongProduct(p);
+    // A long product whose vectors run along a sums it in passing.
+    if (p->sumsOfA && !(isLong && p->m >= p->n)) {
+        cvColumnSums(context, p->k, p->m, p->a, p->lda, p->sumsOfA, true, scratch);
+    }
+    if (isLong) return cvLongProduct(context, p, scratch);
     if (usesBLAS(context, p)) {
         BLASJob job = planBLAS(context, p);
         cvPoolRun(context->pool, cvPieces(p->m, job.rows) * job.columnBlocks, true, blasPiece, &job);

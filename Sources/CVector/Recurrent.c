@@ -34,7 +34,10 @@ long cvRecurrentBlock(const cvContext *context, int kind, long hidden, long stat
     return large && batch >= 48 ? context->tuning.largeBlockRows : context->tuning.blockRows;
 }
 
-static long areaSize(const cvRecurrent *p, long block) { return cvRound(block * (p->state + 6 * p->hidden), 16) + 16; }
+static long areaSize(const cvRecurrent *p, long block) {
+    long forward = cvRound(2 * block * p->hidden, 16) + (block + 1) * gateCount(p->kind) * cvRound(p->hidden, 16);
+    return cvMax(forward, cvRound(block * (p->state + 6 * p->hidden), 16)) + 16;
+}
 
 static Job plan(const cvContext *context, const cvRecurrent *p, bool backward, float *scratch) {
     const cvKernels *kernels = context->kernels;

@@ -22,7 +22,7 @@ extension CPUBackend {
         try multiply(cvProduct(
             m: input.shape[0], n: width, k: input.shape[1], a: floats(input), lda: input.shape[1], transposeA: false,
             b: floats(pass.weights.wIH), ldb: input.shape[1], transposeB: true, bias: nil, c: projection, ldc: width,
-            accumulate: false))
+            accumulate: false, sumsOfA: nil))
         try withTimeLoop(pass, nil) { loop, scratch in
             loop.projection = UnsafePointer(projection)
             cvRecurrentForward(context, &loop, scratch)
@@ -34,7 +34,6 @@ extension CPUBackend {
         try Requirements.backward(pass, gradients)
         try withTimeLoop(pass, gradients) { loop, scratch in cvRecurrentBackward(context, &loop, scratch) }
         guard let activations = pass.activations else { return }
-        try recurrentWeightGradients(pass, activations, gradients.weights)
         switch pass.cell.kind {
         case .rnn: try rnnWeightGradients(pass, activations, gradients.weights)
         case .lstm: try lstmWeightGradients(pass, activations, gradients.weights)
@@ -117,18 +116,19 @@ extension CPUBackend {
         }
     }
 
-    /// dW (+=) of columns `columns` of the row gradients d against the rows x: d^T · x.
+    /// dW (+=) of columns `columns` of the row gradients d against the rows x: d^T · x. The sums of the columns, which the
+    /// product meets in passing, are added to both biases.
     func addWeightGradient(_ d: UnsafePointer<Float>, pitch: Int, columns: Int, rows: Int, _ x: UnsafePointer<Float>,
-                           width: Int, into target: UnsafeMutablePointer<Float>) throws {
-        try multiply(cvProduct(m: columns, n: width, k: rows, a: d, lda: pitch, transposeA: true, b: x, ldb: width,
-                               transposeB: false, bias: nil, c: target, ldc: width, accumulate: true))
-    }
-
-    /// Gradient of b_ih, the same for all cells: the column sums of the gates' gradients.
-    private func recurrentWeightGradients(_ pass: RecurrentPass, _ activations: RecurrentActivations,
-                                          _ weights: RecurrentWeights) throws {
-        guard let bIH = weights.bIH else { return }
-        try columnSums(of: activations.gates, into: bIH, accumulate: true)
+                           width: Int, into target: UnsafeMutablePointer<Float>, bIH: UnsafeMutablePointer<Float>? = nil,
+                           bHH: UnsafeMutablePointer<Float>? = nil) throws {
+        var product = cvProduct(m: columns, n: width, k: rows, a: d, lda: pitch, transposeA: true, b: x, ldb: width,
+                                transposeB: false, bias: nil, c: target, ldc: width, accumulate: true, sumsOfA: bIH ?? bHH)
+        guard let bIH, let bHH else { return try multiply(product) }
+        let sums = try scratch(.sums, count: columns)
+        product.sumsOfA = sums
+        cvFill(context, columns, 0, sums)
+        try multiply(product)
+        for bias in [bIH, bHH] { cvCopyColumns(context, 1, columns, 1, sums, columns, bias, columns, true) }
     }
 
     /// Gradients of W_ih and of the input; indexed rows first collect the sums over their references.
@@ -148,7 +148,7 @@ extension CPUBackend {
         try multiply(cvProduct(
             m: input.shape[0], n: input.shape[1], k: width, a: d, lda: width, transposeA: false,
             b: floats(pass.weights.wIH), ldb: input.shape[1], transposeB: false, bias: nil, c: floats(dInput),
-            ldc: input.shape[1], accumulate: false))
+            ldc: input.shape[1], accumulate: false, sumsOfA: nil))
     }
 }
 

@@ -183,7 +183,7 @@ public final class CPUBackend: MemoryPlanner {
     }
 
     /// Purposes of scratch memory that may be in use at the same time.
-    enum ScratchArea { case kernel, projection, segments, state }
+    enum ScratchArea { case kernel, projection, segments, state, sums }
 
     /// At least `count` floats that stay valid until the next call for the same area; kept and reused.
     func scratch(_ area: ScratchArea, count: Int) throws -> UnsafeMutablePointer<Float> {

@@ -12,6 +12,27 @@ static void columnSums(long rows, long columns, const float *x, long ld, float *
     });
 }
 
+/// Columns i ..< i + `vectors` vectors of the sum of the rows `index` of values; `w` lanes of the last vector.
+SMALL void sumColumns(long width, const float *values, const int32_t *index, long count, long i, int vectors, long w, float *sum) {
+    V total[8];
+    for (int j = 0; j < vectors; j++) total[j] = splat(0.0f);
+    for (long k = 0; k < count; k++) {
+        // The rows lie anywhere in memory, but which ones are to come is known.
+        const float *coming = values + index[k + 4 < count ? k + 4 : k] * width + i;
+        for (int j = 0; j < vectors; j++) __builtin_prefetch(coming + j * WIDTH);
+        const float *row = values + index[k] * width + i;
+        for (int j = 0; j < vectors; j++) total[j] += j < vectors - 1 ? load(row + j * WIDTH) : loadN(row + j * WIDTH, w);
+    }
+    for (int j = 0; j < vectors; j++) storeN(sum + i + j * WIDTH, total[j], j < vectors - 1 ? WIDTH : w);
+}
+
+static void sumRows(long width, const float *values, const int32_t *index, long count, float *sum) {
+    long i = 0;
+    for (; i + 8 * WIDTH <= width; i += 8 * WIDTH) sumColumns(width, values, index, count, i, 8, WIDTH, sum);
+    for (; i + 2 * WIDTH <= width; i += 2 * WIDTH) sumColumns(width, values, index, count, i, 2, WIDTH, sum);
+    for (; i < width; i += WIDTH) sumColumns(width, values, index, count, i, 1, width - i, sum);
+}
+
 static void scaledCopy(long n, float scale, const float *x, float *y, bool accumulate) {
     if (accumulate) {
         FOR_VECTORS(n, storeN(y + i, loadN(y + i, w) + splat(scale) * loadN(x + i, w), w););

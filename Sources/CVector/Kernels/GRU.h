@@ -23,29 +23,25 @@ SMALL void gruUnitsAfter(GRURow x, const V *u, long i, long w, int f, int sigma)
     }
 }
 
-static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, long row) {
-    long H = p->hidden, Hp = (H + WIDTH - 1) / WIDTH * WIDTH;
+static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
+    long H = p->hidden, Hp = cvRound(H, WIDTH);
     bool usual = p->activation == cvTanh && p->recurrentActivation == cvSigmoid;
-    V u[6 * 3];
+    V *u = (V *)work;
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
         keepPrevious(p, n, m, h);
-        for (long i = 0; i < H; i += WIDTH) {
-            const float *panel = s->first + i * 3 * H;
-            long w = H - i < WIDTH ? H - i : WIDTH;
-            for (long r0 = 0, k; r0 < m; r0 += k) {
-                k = nextTile(m - r0, 3);
-                tiles[k - 1][2](h.ld ? H : 0, h.base + r0 * h.ld, h.ld, panel, u);
-                for (long r = r0; r < r0 + k; r++) {
-                    GRURow x = {projectionRow(p, n + r, 3 * H), s->bias, h.base + r * h.ld,
-                                p->gates ? p->gates + (n + r) * 3 * H : NULL,
-                                p->gates ? p->candidate + (n + r) * H : NULL, p->y + (n + r) * H, H, Hp};
-                    const V *ur = u + (r - r0) * 3;
-                    if (usual && w == WIDTH) gruUnitsAfter(x, ur, i, WIDTH, cvTanh, cvSigmoid);
-                    else if (usual) gruUnitsAfter(x, ur, i, w, cvTanh, cvSigmoid);
-                    else gruUnitsAfter(x, ur, i, w, p->activation, p->recurrentActivation);
-                }
+        gateProducts(s, m, H, H, 3, h, u);
+        for (long r = 0; r < m; r++) {
+            GRURow x = {projectionRow(p, n + r, 3 * H), s->bias, h.base + r * h.ld,
+                        p->gates ? p->gates + (n + r) * 3 * H : NULL,
+                        p->gates ? p->candidate + (n + r) * H : NULL, p->y + (n + r) * H, H, Hp};
+            if (r + 1 < m) prefetchRow(projectionRow(p, n + r + 1, 3 * H), 3 * H);
+            const V *ur = u + r * 3;
+            if (usual) {
+                FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, cvTanh, cvSigmoid); ur += gateStride(s, 3););
+            } else {
+                FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, p->activation, p->recurrentActivation); ur += gateStride(s, 3););
             }
         }
         keepFinal(p, s, row, t, NULL);
@@ -53,34 +49,28 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
 }
 
 static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
-    long H = p->hidden, Hp = (H + WIDTH - 1) / WIDTH * WIDTH;
+    long H = p->hidden, Hp = cvRound(H, WIDTH);
     int f = p->activation, sigma = p->recurrentActivation;
     float *zArea = work, *resetArea = work + s->block * H;
-    V u[6 * 2];
+    V *u = (V *)(work + cvRound(2 * s->block * H, WIDTH));
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
         keepPrevious(p, n, m, h);
         float *reset = p->gates ? p->candidate + n * H : resetArea;
-        for (long i = 0; i < H; i += WIDTH) {
-            const float *panel = s->first + i * 2 * H;
-            long w = H - i < WIDTH ? H - i : WIDTH;
-            for (long r0 = 0, k; r0 < m; r0 += k) {
-                k = nextTile(m - r0, 2);
-                tiles[k - 1][1](h.ld ? H : 0, h.base + r0 * h.ld, h.ld, panel, u);
-                for (long q = r0; q < r0 + k; q++) {
-                    const float *a = projectionRow(p, n + q, 3 * H);
-                    V r = activated(sigma, loadN(a + i, w) + load(s->bias + i) + u[(q - r0) * 2]);
-                    V z = activated(sigma, loadN(a + H + i, w) + load(s->bias + Hp + i) + u[(q - r0) * 2 + 1]);
-                    storeN(reset + q * H + i, r * loadN(h.base + q * h.ld + i, w), w);
-                    if (p->gates) {
-                        storeN(p->gates + (n + q) * 3 * H + i, r, w);
-                        storeN(p->gates + (n + q) * 3 * H + H + i, z, w);
-                    } else {
-                        storeN(zArea + q * H + i, z, w);
-                    }
-                }
-            }
+        gateProducts(s, m, H, H, 2, h, u);
+        for (long q = 0; q < m; q++) {
+            const float *a = projectionRow(p, n + q, 3 * H), *h0 = h.base + q * h.ld;
+            float *kept = p->gates ? p->gates + (n + q) * 3 * H : NULL;
+            const V *uq = u + q * 2;
+            FOR_VECTORS(H, {
+                V r = activated(sigma, loadN(a + i, w) + load(s->bias + i) + uq[0]);
+                V z = activated(sigma, loadN(a + H + i, w) + load(s->bias + Hp + i) + uq[1]);
+                storeN(reset + q * H + i, r * loadN(h0 + i, w), w);
+                storeN(kept ? kept + H + i : zArea + q * H + i, z, w);
+                if (kept) storeN(kept + i, r, w);
+                uq += gateStride(s, 2);
+            });
         }
         stepProduct(m, h.ld ? H : 0, reset, H, s->second, H, p->y + n * H, H, false);
         for (long q = 0; q < m; q++) {
@@ -101,7 +91,7 @@ static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, lo
 
 static void gruForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     keepFinal(p, s, row, -1, NULL);
-    if (p->resetAfter) gruForwardAfter(p, s, row); else gruForwardBefore(p, s, row, work);
+    if (p->resetAfter) gruForwardAfter(p, s, row, work); else gruForwardBefore(p, s, row, work);
 }
 
 /// Reset after: gates become the gradients of a, `candidate` that of u_n, `dU` [rows, 3H] those of u for the

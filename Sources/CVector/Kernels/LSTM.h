@@ -24,10 +24,10 @@ SMALL void lstmUnits(LSTMRow x, const V *u, long i, long w, int f, int sigma) {
 }
 
 static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
-    long H = p->hidden, R = p->state, Hp = (H + WIDTH - 1) / WIDTH * WIDTH;
+    long H = p->hidden, R = p->state, Hp = cvRound(H, WIDTH);
     bool usual = p->activation == cvTanh && p->recurrentActivation == cvSigmoid;
-    float *cell = work, *unprojected = work + s->block * H;
-    V u[6 * 4];
+    float *cell = work, *unprojected = cell + s->block * H;
+    V *u = (V *)(work + cvRound(2 * s->block * H, WIDTH));
     keepFinal(p, s, row, -1, NULL);
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
@@ -37,20 +37,16 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
         float *c = p->c ? p->c + n * H : cell;
         float *hidden = !p->wHR ? p->y + n * R : p->projected ? p->projected + n * H : unprojected;
         keepPrevious(p, n, m, h);
-        for (long i = 0; i < H; i += WIDTH) {
-            const float *panel = s->first + i * 4 * R;
-            long w = H - i < WIDTH ? H - i : WIDTH;
-            for (long r0 = 0, k; r0 < m; r0 += k) {
-                k = nextTile(m - r0, 4);
-                tiles[k - 1][3](h.ld ? R : 0, h.base + r0 * h.ld, h.ld, panel, u);
-                for (long r = r0; r < r0 + k; r++) {
-                    LSTMRow x = {projectionRow(p, n + r, 4 * H), s->bias, c0.base + r * c0.ld,
-                                 p->gates ? p->gates + (n + r) * 4 * H : NULL, c + r * H, hidden + r * H, H, Hp};
-                    const V *ur = u + (r - r0) * 4;
-                    if (usual && w == WIDTH) lstmUnits(x, ur, i, WIDTH, cvTanh, cvSigmoid);
-                    else if (usual) lstmUnits(x, ur, i, w, cvTanh, cvSigmoid);
-                    else lstmUnits(x, ur, i, w, p->activation, p->recurrentActivation);
-                }
+        gateProducts(s, m, H, R, 4, h, u);
+        for (long r = 0; r < m; r++) {
+            LSTMRow x = {projectionRow(p, n + r, 4 * H), s->bias, c0.base + r * c0.ld,
+                         p->gates ? p->gates + (n + r) * 4 * H : NULL, c + r * H, hidden + r * H, H, Hp};
+            if (r + 1 < m) prefetchRow(projectionRow(p, n + r + 1, 4 * H), 4 * H);
+            const V *ur = u + r * 4;
+            if (usual) {
+                FOR_VECTORS(H, lstmUnits(x, ur, i, w, cvTanh, cvSigmoid); ur += gateStride(s, 4););
+            } else {
+                FOR_VECTORS(H, lstmUnits(x, ur, i, w, p->activation, p->recurrentActivation); ur += gateStride(s, 4););
             }
         }
         if (p->wHR) stepProduct(m, H, hidden, H, s->second, R, p->y + n * R, R, false);

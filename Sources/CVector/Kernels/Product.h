@@ -11,13 +11,12 @@ SMALL long tileRows(long vectors) { (void)vectors; return 6; }
 SMALL long tileRows(long vectors) { return vectors <= 2 ? 6 : vectors == 3 ? 4 : 3; }
 #endif
 
-typedef void (*Tile)(long k, const float *a, long lda, const float *packed, V *out);
+typedef void (*Tile)(long k, const float *a, long ld, const float *packed, V *out);
 
-// tileMxN reads M rows of a, `lda` apart; acrossMxN reads a packed as [k][M].
+// tileMxN reads M rows of a, `ld` apart; acrossMxN reads a packed as [k][M] and b with rows `ld` apart, packed or not.
 #define UNROLL _Pragma("clang loop unroll(full)")
-#define TILE(NAME, M, NV, A) \
-    static void NAME(long K, const float *a, long lda, const float *packed, V *out) { \
-        (void)lda; \
+#define TILE(NAME, M, NV, A, LD) \
+    static void NAME(long K, const float *a, long ld, const float *packed, V *out) { \
         V sum[M][NV]; \
         UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < NV; j++) sum[i][j] = 0; \
         for (long k = 0; k < K; k++) { \
@@ -27,11 +26,11 @@ typedef void (*Tile)(long k, const float *a, long lda, const float *packed, V *o
                 V x = splat(A); \
                 UNROLL for (int j = 0; j < NV; j++) sum[i][j] = fma_(x, b[j], sum[i][j]); \
             } \
-            packed += NV * WIDTH; \
+            packed += LD; \
         } \
         UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < NV; j++) out[i * NV + j] = sum[i][j]; \
     }
-#define TILES(M, NV) TILE(tile##M##x##NV, M, NV, a[i * lda + k]) TILE(across##M##x##NV, M, NV, a[k * M + i])
+#define TILES(M, NV) TILE(tile##M##x##NV, M, NV, a[i * ld + k], NV * WIDTH) TILE(across##M##x##NV, M, NV, a[k * M + i], ld)
 #define ROW(M) TILES(M, 1) TILES(M, 2) TILES(M, 3) TILES(M, 4)
 ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6)
 #undef ROW
@@ -154,7 +153,7 @@ static void productBlock(const cvProduct *p, const float *packed, long row, long
             const float *b = packed + column * p->k + k0 * vectors * WIDTH;
             for (long i = 0, m; i < rows; i += m) {
                 m = nextTile(rows - i, PANEL);
-                if (p->transposeA) tilesAcross[m - 1][vectors - 1](kb, areaA + i * kb, 0, b, out);
+                if (p->transposeA) tilesAcross[m - 1][vectors - 1](kb, areaA + i * kb, vectors * WIDTH, b, out);
                 else tiles[m - 1][vectors - 1](kb, p->a + (row + i) * p->lda + k0, p->lda, b, out);
                 for (long r = 0; r < m; r++) {
                     float *c = p->c + (row + i + r) * p->ldc + column;

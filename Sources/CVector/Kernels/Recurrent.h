@@ -74,3 +74,23 @@ SMALL const float *projectionRow(const cvRecurrent *p, long n, long width) {
 }
 
 SMALL V optional(const float *row, long i, long w) { return row ? loadN(row + i, w) : splat(0.0f); }
+
+/// Vectors between the products of two unit groups: the rows of the block, and some more, so that the groups of a row do
+/// not fall on the same sets of the cache.
+SMALL long gateStride(const cvRecurrentAreas *s, int gates) { return (s->block + 1) * gates; }
+
+/// u = h W^T of m rows, the gates of a unit group side by side: group g of row r at u[g · gateStride + r · gates].
+/// All rows meet a panel of the weights while it is in the first-level cache.
+static void gateProducts(const cvRecurrentAreas *s, long m, long H, long R, int gates, Rows h, V *u) {
+    for (long i = 0; i < H; i += WIDTH, u += gateStride(s, gates)) {
+        const float *panel = s->first + i * gates * R;
+        for (long r = 0, k; r < m; r += k) {
+            k = nextTile(m - r, gates);
+            tiles[k - 1][gates - 1](h.ld ? R : 0, h.base + r * h.ld, h.ld, panel, u + r * gates);
+        }
+    }
+}
+
+SMALL void prefetchRow(const float *row, long width) {
+    for (long i = 0; i < width; i += 16) __builtin_prefetch(row + i);
+}

@@ -2,6 +2,7 @@
 #include "Vectors.h"
 #include "Elements.h"
 #include "Product.h"
+#include "LongProduct.h"
 #include "Recurrent.h"
 #include "RNN.h"
 #include "LSTM.h"
@@ -26,7 +27,8 @@ static void recurrentBackward(const cvRecurrent *p, const cvRecurrentAreas *s, l
 const cvKernels TABLE = {
     .name = NAME, .width = WIDTH, .panel = PANEL,
     .packPanel = packPanel, .productBlock = productBlock, .columnSums = columnSums, .add = addTo,
-    .scaledCopy = scaledCopy, .multiply = multiply, .activate = activate, .activateBackward = activateBackward,
+    .longProductBlock = longProductBlock, .addTransposed = addTransposed, .addParts = addParts,
+    .sumRows = sumRows, .scaledCopy = scaledCopy, .multiply = multiply, .activate = activate, .activateBackward = activateBackward,
     .dropout = dropout, .maximum = maximum, .softmax = softmax, .softmaxGradient = softmaxGradient,
     .sumOfSquares = sumOfSquares, .clip = clip, .sgd = sgd, .adam = adam, .rmsprop = rmsprop, .average = average,
     .packGates = packGates, .recurrentForward = recurrentForward, .recurrentBackward = recurrentBackward,

@@ -50,6 +50,8 @@ typedef struct {
     float *c;
     long ldc;
     bool accumulate;
+    /// [m] += the sums over k of op(a); only for a transposed `a`. NULL: not wanted.
+    float *sumsOfA;
 } cvProduct;
 
 /// Floats of scratch memory `cvMultiply` needs.

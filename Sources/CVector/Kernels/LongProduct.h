@@ -1,0 +1,87 @@
+// a^T b over many rows, the shape of every weight gradient.
+//
+// The narrower of the two operands is broadcast, the wider one fills the vectors: so the transposed copy, which is
+// expensive, is made of the narrower, and the wider is read where it lies.
+
+/// Rows k ..< k + count of the last, incomplete panel, filled up with zeros.
+static void copyPanel(const cvLongBlock *x, long k, long count, long column, long vectors, float *out) {
+    const float *from = x->wide.base + k * x->wide.ld + column;
+    for (long i = 0; i < count; i++, from += x->wide.ld) {
+        for (long j = 0; j < vectors; j++, out += WIDTH) store(out, loadN(from + j * WIDTH, x->wide.columns - column - j * WIDTH));
+    }
+}
+
+/// Adds the sums of a panel's columns; it also brings the panel into the cache.
+static void addColumnSums(const cvLongBlock *x, long count, long column, long vectors, const float *b, long ldb) {
+    float sums[PANEL * WIDTH];
+    columnSums(count, vectors * WIDTH, b, ldb, sums);
+    addTo(vectors * WIDTH, sums, x->columnSums + column);
+}
+
+/// x->sums = narrow^T wide over the block's rows: one panel of wide columns after the other, each [narrow columns,
+/// columns of the panel], so that a tile's sums lie side by side.
+static void longProductBlock(const cvLongBlock *x, float *area) {
+    float *last = area, *across = area + depth * PANEL * WIDTH;
+    long rows = x->narrow.columns;
+    if (x->columnSums) memset(x->columnSums, 0, sizeof(float) * (size_t)cvRound(x->wide.columns, WIDTH));
+    for (long k0 = 0; k0 < x->rows; k0 += depth) {
+        long count = cvMin(depth, x->rows - k0);
+        packTransposed(count, rows, x->narrow.base + k0 * x->narrow.ld, x->narrow.ld, across);
+        for (long column = 0; column < x->wide.columns; column += PANEL * WIDTH) {
+            long vectors = cvMin(PANEL, cvPieces(x->wide.columns - column, WIDTH)), ldb = x->wide.ld;
+            const float *b = x->wide.base + k0 * ldb + column;
+            if (column + vectors * WIDTH > x->wide.columns) {
+                copyPanel(x, k0, count, column, vectors, last);
+                b = last;
+                ldb = vectors * WIDTH;
+            }
+            if (x->columnSums) addColumnSums(x, count, column, vectors, b, ldb);
+            float *to = x->sums + column * rows;
+            for (long i = 0, m; i < rows; i += m, to += m * vectors * WIDTH) {
+                V out[6 * PANEL];
+                m = nextTile(rows - i, PANEL);
+                tilesAcross[m - 1][vectors - 1](count, across + i * count, ldb, b, out);
+                for (long j = 0; j < m * vectors; j++) store(to + j * WIDTH, k0 > 0 ? load(to + j * WIDTH) + out[j] : out[j]);
+            }
+        }
+    }
+}
+
+/// c [columns, rows] (= or +=) the transpose of the sum of `parts` matrices x [rows, columns] that lie `stride` apart.
+static void addTransposed(long rows, long columns, const float *x, long ld, long parts, long stride, float *c, long ldc,
+                          bool accumulate) {
+    for (long i = 0; i < rows; i += 4) {
+        for (long j = 0; j < columns; j += 4) {
+            // Rows of x are padded to vectors, so four columns can always be read; rows cannot.
+            Four r[4];
+            for (long q = 0; q < 4; q++) {
+                r[q] = 0;
+                if (i + q >= rows) continue;
+                for (long part = 0; part < parts; part++) {
+                    r[q] += *(const FourLoose *)(x + part * stride + (i + q) * ld + j);
+                }
+            }
+            Four low01 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), high01 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+            Four low23 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5), high23 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+            Four t[4] = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5), __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+                         __builtin_shufflevector(high01, high23, 0, 1, 4, 5), __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
+            for (long q = 0; q < 4 && j + q < columns; q++) {
+                float *to = c + (j + q) * ldc + i;
+                if (i + 4 <= rows) {
+                    *(FourLoose *)to = accumulate ? *(const FourLoose *)to + t[q] : t[q];
+                } else {
+                    for (long r1 = 0; r1 < rows - i; r1++) to[r1] = accumulate ? to[r1] + t[q][r1] : t[q][r1];
+                }
+            }
+        }
+    }
+}
+
+/// c [columns] (= or +=) the sum of `parts` rows x that lie `stride` apart.
+static void addParts(long columns, const float *x, long parts, long stride, float *c, bool accumulate) {
+    FOR_VECTORS(columns, {
+        V sum = loadN(x + i, w);
+        for (long part = 1; part < parts; part++) sum += loadN(x + part * stride + i, w);
+        storeN(c + i, accumulate ? loadN(c + i, w) + sum : sum, w);
+    });
+}
