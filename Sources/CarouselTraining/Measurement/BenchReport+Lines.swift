@@ -3,8 +3,8 @@ import Foundation
 extension BenchReport {
     /// The report for a terminal: what ran where, a table with the columns that have values, single numbers, notes.
     public func lines() -> [String] {
-        var lines = ["bench \(command) on \(machine.device), \(machine.deviceName), \(machine.threads) "
-            + (machine.device == "cpu" ? "threads" : "compute units") + ", \(machine.plan) plan"]
+        let unit = (machine.device == "cpu" ? "thread" : "compute unit") + (machine.threads == 1 ? "" : "s")
+        var lines = ["bench \(command) on \(machine.device), \(machine.deviceName), \(machine.threads) \(unit), plan \(machine.plan)"]
         if let peak, let peakMethod { lines.append("peak \(Self.number(peak)) GFLOP/s: \(peakMethod)") }
         lines.append("")
         lines += Self.table(rows, shareTitle: peak == nil ? "of step" : "of peak")

@@ -131,9 +131,9 @@ public final class StepBenchmark {
         if let allocations {
             facts += [
                 BenchFact("heap allocations per step, training thread", Double(allocations.calls) / steps),
-                BenchFact("  bytes of them", Double(allocations.bytes) / steps, unit: "bytes"),
+                BenchFact("heap bytes per step, training thread", Double(allocations.bytes) / steps),
                 BenchFact("heap allocations per step, all threads", Double(allocations.allCalls) / steps),
-                BenchFact("  bytes of them, all threads", Double(allocations.allBytes) / steps, unit: "bytes"),
+                BenchFact("heap bytes per step, all threads", Double(allocations.allBytes) / steps),
             ]
         }
         let timing = try repeated { try pass(prefetching: true) }

@@ -73,7 +73,7 @@ final class TrainingLoop {
             while state.epoch < settings.epochs {
                 // A continued run may already have met its early stopping.
                 if let reason = earlyStopping { return Ending(reason: reason, interrupted: false) }
-                guard try trainEpoch() else { return try interrupted("interrupted in epoch \(state.epoch + 1)") }
+                guard try model.observer.span(.epoch(state.epoch + 1), { try trainEpoch() }) else { return try interrupted("interrupted in epoch \(state.epoch + 1)") }
                 guard try finishEpoch() else { return try interrupted("interrupted while validating epoch \(state.epoch + 1)") }
             }
             return nil
@@ -105,6 +105,7 @@ final class TrainingLoop {
             try model.observer.span(.step(number + 1)) {
                 try trainer.take(batch, learningRate: rate(step: number), averageInterval: averageInterval, monitor: monitor)
             }
+            trainer.profile?.detachIfOver()
             if let record = progress.record(loss: monitor.mean, learningRate: rate(step: number)) { observe(.step(record)) }
             if isCheckpointDue { try checkpoint() }
         }
@@ -147,6 +148,10 @@ final class TrainingLoop {
 
     /// Writes where the run stands, after it was found sound.
     private func checkpoint() throws {
+        try model.observer.span(.checkpoint) { try writeCheckpoint() }
+    }
+
+    private func writeCheckpoint() throws {
         try monitor.settle()
         state.step = trainer.optimizer.step
         state.lossSum = monitor.sum
