@@ -28,7 +28,7 @@ extension BenchReport {
             (shareTitle, .right, { $0.share.map(percent) }),
             ("per FLOP", .right, { $0.ratio.map { String(format: "%.2f", $0) } }),
             ("memory", .right, { $0.bytes.map(MemoryPlan.text) }),
-            ("planned", .right, { row in
+            ("of plan", .right, { row in
                 guard let bytes = row.bytes, let planned = row.plannedBytes, planned > 0 else { return nil }
                 return percent(Double(bytes) / Double(planned))
             }),
