@@ -61,7 +61,7 @@ let package = Package(
         .testTarget(name: "CarouselTrainingTests", dependencies: ["Carousel"]),
         .testTarget(name: "AuditTests", dependencies: ["Carousel"]),
         .testTarget(name: "ConformanceTests", dependencies: ["Carousel"], resources: [.copy("Golden")]),
-        .testTarget(name: "ProgramTests", dependencies: ["CarouselCLI"]),
+        .testTarget(name: "ProgramTests", dependencies: ["CarouselCLI", "CAllocations"]),
         .testTarget(name: "FuzzTests", dependencies: ["Fuzz"]),
     ],
     swiftLanguageModes: [.v6],

@@ -44,7 +44,7 @@ struct CellList: ExpressibleByArgument {
 extension LayerSize: ExpressibleByArgument {
     public init?(argument: String) {
         guard let values = SizeList(argument: argument)?.values, (4...5).contains(values.count), values.count == 4 || values[4] <= 64,
-              values.dropFirst(2).allSatisfy({ $0 <= 1 << 20 }), values[0] <= Int(Int32.max) / values[1] else { return nil }
+              values.dropFirst(2).allSatisfy({ $0 <= 1 << 20 }), values[0] <= (1 << 26) / values[1] else { return nil }
         self.init(steps: values[0], batch: values[1], input: values[2], hidden: values[3], layers: values.count == 5 ? values[4] : 1)
     }
 

@@ -53,10 +53,23 @@ public final class Benchmark {
     }
 
     /// Bytes that `work` needs at most, by the code that does it on the device's planner.
+    /// - Throws: `outOfMemory` where the device has less.
     static func bytes(on backend: any Backend, _ work: (any Backend) throws -> Void) throws -> Int {
         let planner = try backend.makePlanner()
         try work(planner)
-        return planner.peakBytes
+        let needed = planner.peakBytes, available = backend.availableBytes
+        guard available == 0 || needed <= available else {
+            throw CarouselError(.outOfMemory, "this size needs \(MemoryPlan.text(needed)) of memory, \(backend.info.selector) has "
+                + "\(MemoryPlan.text(available)) available", hint: "smaller sizes")
+        }
+        return needed
+    }
+
+    private static func bytes(of subject: LayerCase, backward: Bool, on backend: any Backend) throws -> Int {
+        try bytes(on: backend) { planner in
+            let work = try LayerWork(subject, on: planner)
+            try backward ? work.forwardAndBackward() : work.forward()
+        }
     }
 
     // MARK: Operations and layers
@@ -65,9 +78,10 @@ public final class Benchmark {
     public func operations(_ cases: [OperationCase], machine: BenchMachine) throws -> BenchReport {
         let rows = try cases.map { subject in
             status(subject.key)
+            let bytes = try Self.bytes(on: backend) { try subject.make(on: $0)() }
             let timing = try stopwatch.time([subject.make(on: backend)])[0]
             var row = BenchRow(subject.key, timing, operations: subject.operations, traffic: subject.traffic)
-            row.bytes = try Self.bytes(on: backend) { try subject.make(on: $0)() }
+            row.bytes = bytes
             return row
         }
         return try report("operations", machine, rows)
@@ -77,15 +91,13 @@ public final class Benchmark {
     public func layers(_ cases: [LayerCase], machine: BenchMachine) throws -> BenchReport {
         let rows = try cases.flatMap { subject in
             status("\(subject.name) \(subject.size.name)")
+            let bytes = try [false, true].map { try Self.bytes(of: subject, backward: $0, on: backend) }
             let work = try LayerWork(subject, on: backend)
             let timings = try stopwatch.time([work.forward, work.forwardAndBackward])
-            return try zip(timings, [false, true]).map { timing, backward in
-                var row = BenchRow("\(subject.name) \(subject.size.name) \(backward ? "forward + backward" : "forward")", timing,
+            return [false, true].enumerated().map { place, backward in
+                var row = BenchRow("\(subject.name) \(subject.size.name) \(backward ? "forward + backward" : "forward")", timings[place],
                                    operations: subject.operations(backward: backward))
-                row.bytes = try Self.bytes(on: backend) { planner in
-                    let work = try LayerWork(subject, on: planner)
-                    try backward ? work.forwardAndBackward() : work.forward()
-                }
+                row.bytes = bytes[place]
                 row.plan = work.plan(batch: subject.size.batch)
                 return row
             }
@@ -98,11 +110,14 @@ public final class Benchmark {
         let rows = try sizes.flatMap { size in
             let cases = LayerCase.options(size)
             status("options at \(size.name)")
+            let bytes = try cases.map { try Self.bytes(of: $0, backward: true, on: backend) }
             let works = try cases.map { try LayerWork($0, on: backend) }
             let timings = try stopwatch.time(works.map { $0.forwardAndBackward })
-            return zip(cases, timings).map { subject, timing in
+            return zip(cases, zip(timings, bytes)).map { subject, measured in
+                let (timing, bytes) = measured
                 let operations = subject.operations(backward: true), plain = cases[0].operations(backward: true)
                 var row = BenchRow("\(subject.name) \(size.name)", timing, operations: operations)
+                row.bytes = bytes
                 // Samples of one turn are compared with each other.
                 row.ratio = Timing.median(zip(timing.samples, timings[0].samples).map { operations / $0 / (plain / $1) })
                 return row

@@ -1,6 +1,7 @@
 import CarouselCore
 import CarouselData
 import CarouselNN
+import Foundation
 
 /// Allocations of host memory.
 public struct AllocationCount: Sendable, Equatable {
@@ -143,6 +144,7 @@ public final class StepBenchmark {
                 BenchFact("peak device memory", Double(planner.peakBytes) / 0x1p20, unit: "MiB"),
                 BenchFact("planned for these batches", Double(planned) / 0x1p20, unit: "MiB"),
                 BenchFact("peak of planned", 100 * Double(planner.peakBytes) / Double(max(1, planned)), unit: "%"),
+                BenchFact("peak memory of the whole program", Double(Self.residentPeak) / 0x1p20, unit: "MiB"),
             ]
         }
         return (timing, facts)
@@ -183,6 +185,12 @@ public final class StepBenchmark {
             return row
         }
         return named.map { row($0.name, Timing(samples: samples($0))) } + [row("between", Timing(samples: between)), row("all phases", all)]
+    }
+
+    /// Largest resident set of this process so far, in bytes.
+    private static var residentPeak: Int {
+        var usage = rusage()
+        return getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 ? usage.ru_maxrss * 1024 : 0
     }
 
     // MARK: Figures of the batches
