@@ -20,6 +20,8 @@ let package = Package(
                 linkerSettings: [.linkedLibrary("dl"), .linkedLibrary("m"), .linkedLibrary("pthread")]),
         .target(name: "CICU", linkerSettings: [.linkedLibrary("_FoundationICU")]),
         .target(name: "CEmbeddedData"),
+        // Stands before the C library's allocation functions, so only the program links it.
+        .target(name: "CAllocations"),
 
         // Floor 1: tensors, batches, operation contracts, errors.
         .target(name: "CarouselCore"),
@@ -39,7 +41,7 @@ let package = Package(
         .target(name: "Carousel",
                 dependencies: ["CarouselTraining", "CarouselCPU", "CarouselOpenCL", "CarouselReference"]),
         .executableTarget(name: "CarouselCLI",
-                          dependencies: ["Carousel", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+                          dependencies: ["Carousel", "CAllocations", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
         // Built with everything else, so that it cannot grow stale.
         .executableTarget(name: "SentimentExample", dependencies: ["Carousel"], path: "Examples/SentimentExample"),
@@ -59,7 +61,7 @@ let package = Package(
         .testTarget(name: "CarouselTrainingTests", dependencies: ["Carousel"]),
         .testTarget(name: "AuditTests", dependencies: ["Carousel"]),
         .testTarget(name: "ConformanceTests", dependencies: ["Carousel"], resources: [.copy("Golden")]),
-        .testTarget(name: "ProgramTests", dependencies: ["CarouselCLI"]),
+        .testTarget(name: "ProgramTests", dependencies: ["CarouselCLI", "CAllocations"]),
         .testTarget(name: "FuzzTests", dependencies: ["Fuzz"]),
     ],
     swiftLanguageModes: [.v6],

@@ -72,9 +72,14 @@ struct TrainCommand: ParsableCommand {
     var checkpointEvery = CheckpointInterval.seconds(60)
     @Flag(help: "Do not audit the device before a long training.")
     var noAudit = false
+    @Option(help: ArgumentHelp("Write a timeline of the first steps for a trace viewer (Perfetto, chrome://tracing).", valueName: "file"))
+    var profile: String?
+    @Option(help: ArgumentHelp("Steps of that timeline.", valueName: "count"))
+    var profileSteps = 50
     @OptionGroup var printing: OutputOptions
 
     func validate() throws {
+        guard (1...100_000).contains(profileSteps) else { throw ValidationError("--profile-steps must be from 1 to 100000, not \(profileSteps)") }
         if validation != nil && validationSplit != nil { throw ValidationError("give --validation or --validation-split, not both") }
         if let validationSplit, !(0..<1).contains(validationSplit) {
             throw ValidationError("--validation-split must be at least 0 and below 1, not \(validationSplit)")
@@ -90,6 +95,7 @@ struct TrainCommand: ParsableCommand {
 
     func run() throws {
         printing.apply()
+        if let profile { try OutputFile.checkWritable(profile) }
         let begun = resume ? try RunFolder.resume(output) : nil
         let configuration = try begun.map(configuration) ?? source.resolve(adding: settings())
         if begun == nil { try RunFolder.check(output, force: force || resume) }
@@ -101,6 +107,7 @@ struct TrainCommand: ParsableCommand {
         let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: nil)
         Console.message(trainer.memory.line)
         if !noAudit { try AuditCommand.beforeTraining(configuration, data, on: backend) }
+        trainer.profile = try profile.map { try TrainingProfile(file: $0, steps: profileSteps, device: backend.info) }
         let folder = try begun ?? RunFolder.create(output, force: force || resume)
         if !folder.hasCheckpoints { try folder.begin(configuration, inputs: inputs) }
         trainer.folder = folder
@@ -126,11 +133,14 @@ struct TrainCommand: ParsableCommand {
             throw error
         }
         try report(result, in: folder, usesOwnData: inputs.train == nil)
+        if let profile { Console.message("profile: \(profile), for Perfetto or chrome://tracing") }
         if result.interrupted {
             Console.message("continue with: carousel train --resume --output \(Format.argument(folder.path))")
             try Console.flush()
             Foundation.exit(128 + Interruption.signal)
         }
+        // The run is complete; what could not be recorded of it is an error all the same.
+        if let problem = trainer.profile?.problem { throw problem }
     }
 
     /// What there is to say where nothing is left to do.

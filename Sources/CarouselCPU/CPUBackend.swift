@@ -111,6 +111,8 @@ public final class CPUBackend: MemoryPlanner {
     public var peakBytes: Int { meter.peak }
     /// Bytes of the largest buffer asked for.
     public var largestBuffer: Int { meter.largest }
+    /// Buffers made so far, scratch memory included.
+    public var madeBuffers: Int { meter.made }
 
     /// What the machine or the container has left.
     public var availableBytes: Int { HostMemory.available }
@@ -201,11 +203,13 @@ final class MemoryMeter {
     private(set) var bytes = 0
     private(set) var peak = 0
     private(set) var largest = 0
+    private(set) var made = 0
 
     func add(_ count: Int) {
         bytes += count
         peak = max(peak, bytes)
         largest = max(largest, count)
+        made += 1
     }
 
     func remove(_ count: Int) { bytes -= count }

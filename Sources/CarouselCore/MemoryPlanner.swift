@@ -7,6 +7,8 @@ public protocol MemoryPlanner: Backend {
     var peakBytes: Int { get }
     /// Bytes of the largest buffer asked for.
     var largestBuffer: Int { get }
+    /// Buffers the device has made so far; one that is handed out again does not count.
+    var madeBuffers: Int { get }
 }
 
 /// The planner of a device without scratch memory of its own: counts the buffers the caller makes.
@@ -31,15 +33,18 @@ public final class CountingBackend: MemoryPlanner {
     public var peakBytes: Int { meter.peak }
     /// Bytes of the largest buffer asked for.
     public var largestBuffer: Int { meter.largest }
+    /// Buffers made so far.
+    public var madeBuffers: Int { meter.made }
 
     /// Buffers may outlive their backend, so they hold the counters.
     private final class Meter {
-        var bytes = 0, peak = 0, largest = 0
+        var bytes = 0, peak = 0, largest = 0, made = 0
 
         func add(_ count: Int) {
             bytes += count
             peak = max(peak, bytes)
             largest = max(largest, count)
+            made += 1
         }
     }
 

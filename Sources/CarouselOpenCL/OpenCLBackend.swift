@@ -181,6 +181,8 @@ extension OpenCLBackend {
     public var peakBytes: Int { memory.peakBytes }
     /// Bytes of the largest buffer asked for.
     public var largestBuffer: Int { memory.largestBuffer }
+    /// Buffers the device has made so far; those of the pool that are used again do not count.
+    public var madeBuffers: Int { memory.madeCount }
 
     /// The device's memory without what this backend holds; a device that is a CPU shares the machine's.
     public var availableBytes: Int {

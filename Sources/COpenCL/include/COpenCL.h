@@ -28,6 +28,8 @@
     X(clEnqueueNDRangeKernel)        \
     X(clEnqueueReadBuffer)           \
     X(clEnqueueWriteBuffer)          \
+    X(clGetEventProfilingInfo)       \
+    X(clReleaseEvent)                \
     X(clFlush)                       \
     X(clFinish)
 

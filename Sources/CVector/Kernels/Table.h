@@ -7,6 +7,7 @@
 #include "RNN.h"
 #include "LSTM.h"
 #include "GRU.h"
+#include "Peak.h"
 
 static void recurrentForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     switch (p->kind) {
@@ -26,6 +27,7 @@ static void recurrentBackward(const cvRecurrent *p, const cvRecurrentAreas *s, l
 
 const cvKernels TABLE = {
     .name = NAME, .width = WIDTH, .panel = PANEL,
+    .peak = peak, .peakFlops = 2l * peakChains * WIDTH,
     .packPanel = packPanel, .productBlock = productBlock, .columnSums = columnSums, .add = addTo,
     .longProductBlock = longProductBlock, .addTransposed = addTransposed, .addParts = addParts,
     .sumRows = sumRows, .scaledCopy = scaledCopy, .multiply = multiply, .activate = activate, .activateBackward = activateBackward,

@@ -35,6 +35,12 @@ bool cvContextUseBLAS(cvContext *);
 /// What OpenBLAS says of itself; NULL without it.
 const char *cvContextBLASDescription(const cvContext *);
 
+// MARK: Measuring
+
+/// Runs `rounds` rounds of multiply-adds on registers on every thread; the number of floating-point operations.
+/// `sums` holds one float per thread.
+double cvPeak(cvContext *, long rounds, float *sums);
+
 // MARK: Matrix products
 
 /// c [m, n] (= or +=) op(a) op(b) + bias; `lda`, `ldb`, `ldc` are the distances of stored rows.

@@ -12,14 +12,15 @@ public final class BatchPrefetcher {
     ///   - batches: row numbers of each batch, for example from `BatchPlan.training`.
     ///   - weights: one weight per row of the whole set, or nil.
     ///   - depth: batches made ahead, at least 1.
-    public init(_ data: EncodedDataSet, batches: [[Int]], weights: [Float]? = nil, depth: Int = 2) {
+    ///   - observer: hears on the other thread when a batch is made.
+    public init(_ data: EncodedDataSet, batches: [[Int]], weights: [Float]? = nil, depth: Int = 2, observer: (any SpanObserver)? = nil) {
         let shared = Shared(depth: max(1, depth))
         self.shared = shared
         // The thread must not hold `self`, or letting go of the prefetcher would not stop it.
         let thread = Thread {
             for rows in batches {
                 guard shared.waitForRoom() else { return }
-                shared.deliver(data.batch(rows, weights: weights))
+                shared.deliver(observer.span(.preparation) { data.batch(rows, weights: weights) })
             }
             shared.finish()
         }

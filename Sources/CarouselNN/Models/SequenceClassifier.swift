@@ -28,6 +28,8 @@ public final class SequenceClassifier {
     public let layers: [any Layer]
     /// Whether batches must bring the reversed index.
     public let readsBackwards: Bool
+    /// Hears the layers' passes; nil = nobody.
+    public var observer: (any SpanObserver)?
     private let workspace: Workspace
 
     /// - Parameters:
@@ -100,7 +102,9 @@ public final class SequenceClassifier {
     public func forward(_ batch: DeviceBatch, _ context: PassContext) throws -> Tensor {
         for layer in layers { layer.forget() }
         var value = batch.value
-        for layer in layers { value = try layer.forward(value, context) }
+        for (place, layer) in layers.enumerated() {
+            value = try observer.span(.forward(place, layer.name)) { try layer.forward(value, context) }
+        }
         guard case .vector(let logits) = value else {
             throw CarouselError(.internalError, "the head did not hand on a vector")
         }
@@ -123,8 +127,8 @@ public final class SequenceClassifier {
     /// Adds the gradients of all parameters, from the gradient of the logits.
     public func backward(_ dLogits: Tensor, _ context: PassContext) throws {
         var gradient = LayerGradient(values: dLogits)
-        for layer in layers.reversed() {
-            guard let next = try layer.backward(gradient, context) else { break }
+        for (place, layer) in layers.enumerated().reversed() {
+            guard let next = try observer.span(.backward(place, layer.name), { try layer.backward(gradient, context) }) else { break }
             gradient = next
         }
     }

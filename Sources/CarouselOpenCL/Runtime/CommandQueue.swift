@@ -4,7 +4,9 @@ import COpenCL
 /// An in-order command queue. Only `read` and `finish` wait.
 final class CommandQueue {
     let context: OpenCLContext
-    private let handle: cl_command_queue
+    private var handle: cl_command_queue
+    /// Present while commands are timed.
+    private var timer: CommandTimer?
     private var cl: COpenCLFunctions { context.cl }
     /// Launches since the last flush; a device starts working at a flush at the latest.
     private var unflushed = 0
@@ -17,12 +19,33 @@ final class CommandQueue {
     private static let largestStagedTotal = 64 << 20
 
     init(_ context: OpenCLContext) throws {
+        handle = try Self.create(context, properties: 0)
+        self.context = context
+    }
+
+    private static func create(_ context: OpenCLContext, properties: Int32) throws -> cl_command_queue {
         var code: cl_int = 0
-        let handle = context.cl.clCreateCommandQueue(context.handle, context.device, 0, &code)
+        let handle = context.cl.clCreateCommandQueue(context.handle, context.device, cl_command_queue_properties(properties), &code)
         try OpenCLError.check(code, "clCreateCommandQueue")
         guard let handle else { throw CarouselError(.internalError, "clCreateCommandQueue returned nothing") }
-        self.context = context
-        self.handle = handle
+        return handle
+    }
+
+    /// Times every command from now on, or none. A queue is made for one or the other, so it is exchanged. A sync point.
+    func recordCommands(_ record: (([DeviceCommand]) -> Void)?) throws {
+        try finish()
+        let next = try Self.create(context, properties: record == nil ? 0 : CL_QUEUE_PROFILING_ENABLE)
+        _ = cl.clReleaseCommandQueue(handle)
+        handle = next
+        timer = record.map { CommandTimer(context, record: $0) }
+    }
+
+    /// Queues a command, timed if anybody wants that.
+    private func enqueue(_ name: @autoclosure () -> String, global: (Int, Int, Int)? = nil, local: (Int, Int, Int)? = nil, bytes: Int? = nil,
+                         _ call: (UnsafeMutablePointer<cl_event?>?) -> cl_int) -> cl_int {
+        guard let timer else { return call(nil) }
+        func list(_ size: (Int, Int, Int)?) -> [Int] { size.map { [$0.0, $0.1, $0.2] } ?? [] }
+        return timer.enqueue(name(), workItems: list(global), groupSize: list(local), bytes: bytes) { call($0) }
     }
 
     deinit {
@@ -34,6 +57,7 @@ final class CommandQueue {
     /// Copies from the host; `bytes` may be reused afterwards. Small writes do not wait for the device.
     func write(_ bytes: UnsafeRawBufferPointer, to buffer: OpenCLBuffer, at offset: Int) throws {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
+        if timer?.isFull == true { try finish() }
         let waits = bytes.count > Self.largestStagedWrite
         var source = base
         if !waits {
@@ -45,13 +69,19 @@ final class CommandQueue {
             source = UnsafeRawPointer(copy)
         }
         try OpenCLError.check(
-            cl.clEnqueueWriteBuffer(handle, buffer.handle, cl_bool(waits ? CL_TRUE : CL_FALSE), offset, bytes.count,
-                                    source, 0, nil, nil),
+            enqueue("write", bytes: bytes.count) {
+                cl.clEnqueueWriteBuffer(handle, buffer.handle, cl_bool(waits ? CL_TRUE : CL_FALSE), offset, bytes.count, source, 0, nil, $0)
+            },
             "clEnqueueWriteBuffer", "\(bytes.count) bytes")
-        if waits { releaseStaged() }  // sync point
+        if waits { try settle() }  // sync point
     }
 
     /// Call when everything queued is done.
+    private func settle() throws {
+        releaseStaged()
+        try timer?.collect()
+    }
+
     private func releaseStaged() {
         for copy in staged { copy.deallocate() }
         staged.removeAll(keepingCapacity: true)
@@ -63,16 +93,21 @@ final class CommandQueue {
     func read(_ buffer: OpenCLBuffer, at offset: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return try finish() }
         try OpenCLError.check(
-            cl.clEnqueueReadBuffer(handle, buffer.handle, cl_bool(CL_TRUE), offset, bytes.count, base, 0, nil, nil),
+            enqueue("read", bytes: bytes.count) {
+                cl.clEnqueueReadBuffer(handle, buffer.handle, cl_bool(CL_TRUE), offset, bytes.count, base, 0, nil, $0)
+            },
             "clEnqueueReadBuffer", "\(bytes.count) bytes")  // sync point
-        releaseStaged()
+        try settle()
     }
 
     /// Runs `kernel` over `global` work-items in groups of `local`; their numbers start at `offset`.
     func launch(_ kernel: OpenCLKernel, global: (Int, Int, Int), local: (Int, Int, Int),
                 offset: (Int, Int, Int) = (0, 0, 0)) throws {
-        let code = cl.clEnqueueNDRangeKernel(handle, kernel.handle, 3, [offset.0, offset.1, offset.2], [global.0, global.1, global.2],
-                                             [local.0, local.1, local.2], 0, nil, nil)
+        if timer?.isFull == true { try finish() }
+        let code = enqueue(kernel.name, global: global, local: local) {
+            cl.clEnqueueNDRangeKernel(handle, kernel.handle, 3, [offset.0, offset.1, offset.2], [global.0, global.1, global.2],
+                                      [local.0, local.1, local.2], 0, nil, $0)
+        }
         try OpenCLError.check(code, "clEnqueueNDRangeKernel", "\(kernel.name), global \(global), local \(local)")
         unflushed += 1
         if unflushed >= 32 {
@@ -84,6 +119,6 @@ final class CommandQueue {
     /// Waits for everything queued.
     func finish() throws {
         try OpenCLError.check(cl.clFinish(handle), "clFinish")  // sync point
-        releaseStaged()
+        try settle()
     }
 }

@@ -19,6 +19,8 @@ public final class Trainer {
     let backend: any Backend
     /// Where the run is saved; nil leaves nothing on disk. To be set before `run`.
     public var folder: RunFolder?
+    /// Records a timeline of the first steps; nil = none. To be set before `run`.
+    public var profile: TrainingProfile?
     let training: EncodedDataSet
     let validation: EncodedDataSet?
     private let test: EncodedDataSet?
@@ -135,6 +137,8 @@ public final class Trainer {
 
         let loop = try TrainingLoop(self, from: checkpoint, every: interval, observe: observe, shouldStop: shouldStop)
         if resume { try rewriteModel(loop.best, loop.state.records) }
+        profile?.attach(to: model)
+        defer { profile?.detach() }
         let ending = try loop.run()
         let best = loop.best, interrupted = ending?.interrupted ?? false
         if let ending { observe(.stopped(reason: ending.reason)) }

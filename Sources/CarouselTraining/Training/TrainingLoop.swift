@@ -73,7 +73,7 @@ final class TrainingLoop {
             while state.epoch < settings.epochs {
                 // A continued run may already have met its early stopping.
                 if let reason = earlyStopping { return Ending(reason: reason, interrupted: false) }
-                guard try trainEpoch() else { return try interrupted("interrupted in epoch \(state.epoch + 1)") }
+                guard try model.observer.span(.epoch(state.epoch + 1), { try trainEpoch() }) else { return try interrupted("interrupted in epoch \(state.epoch + 1)") }
                 guard try finishEpoch() else { return try interrupted("interrupted while validating epoch \(state.epoch + 1)") }
             }
             return nil
@@ -96,31 +96,27 @@ final class TrainingLoop {
     private func trainEpoch() throws -> Bool {
         progress.begin(epoch: state.epoch, steps: state.stepInEpoch, tokens: state.epochTokens, seconds: state.epochSeconds)
         let batches = BatchPrefetcher(trainer.training, batches: Array(trainer.plan(epoch: state.epoch).dropFirst(state.stepInEpoch)),
-                                      weights: trainer.rowWeights)
-        let model = trainer.model, optimizer = trainer.optimizer
+                                      weights: trainer.rowWeights, observer: model.observer)
         while let batch = batches.next() {
             if shouldStop() { return false }
-            let number = optimizer.step
-            let uploaded = try model.upload(batch)
-            try trainer.step.run(uploaded, trainer.context(step: number), learningRate: rate(step: number), lossSum: monitor.slot)
-            if let average = trainer.average, optimizer.step % averageInterval == 0 {
-                try model.backend.average(model.store.weights, into: average,
-                                          decay: Trainer.averageDecay(settings, step: number, interval: averageInterval))
-            }
+            let number = trainer.optimizer.step
             state.stepInEpoch += 1
             progress.add(tokens: batch.layout.rows)
-            try monitor.add(weight: uploaded.weightSum, step: number)
+            try model.observer.span(.step(number + 1)) {
+                try trainer.take(batch, learningRate: rate(step: number), averageInterval: averageInterval, monitor: monitor)
+            }
+            trainer.profile?.detachIfOver()
             if let record = progress.record(loss: monitor.mean, learningRate: rate(step: number)) { observe(.step(record)) }
             if isCheckpointDue { try checkpoint() }
         }
-        try monitor.settle()
+        try model.observer.span(.reading) { try monitor.settle() }
         state.epochSeconds = progress.epochSeconds
         return true
     }
 
     /// Validates and records the epoch. False when interrupted.
     private func finishEpoch() throws -> Bool {
-        let evaluated = try trainer.evaluate(trainer.validation, shouldStop: shouldStop)
+        let evaluated = try model.observer.span(.evaluation) { try trainer.evaluate(trainer.validation, shouldStop: shouldStop) }
         if trainer.validation != nil && evaluated == nil { return false }
         let isBest = try best.offer(evaluated, epoch: state.epoch + 1, weights: trainer.average ?? trainer.model.store.weights)
         let optimizer = trainer.optimizer
@@ -152,6 +148,10 @@ final class TrainingLoop {
 
     /// Writes where the run stands, after it was found sound.
     private func checkpoint() throws {
+        try model.observer.span(.checkpoint) { try writeCheckpoint() }
+    }
+
+    private func writeCheckpoint() throws {
         try monitor.settle()
         state.step = trainer.optimizer.step
         state.lossSum = monitor.sum

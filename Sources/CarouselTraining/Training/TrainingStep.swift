@@ -17,15 +17,20 @@ public final class TrainingStep {
 
     /// forward → loss → zero gradients → backward → clip → update; without the update from the first step on whose loss
     /// or gradients are not finite.
+    /// The model's observer hears the parts, the layers among them.
     /// - Parameter lossSum: [1] (out) Σ of the rows' weighted losses, left on the device.
     public func run(_ batch: DeviceBatch, _ context: PassContext, learningRate: Double, lossSum: Tensor) throws {
+        let observer = model.observer
         let logits = try model.forward(batch, context)
-        let (losses, dLogits) = try model.loss(logits, batch, labelSmoothing: labelSmoothing, gradient: true)
-        try backend.columnSums(of: losses.reshaped([losses.count, 1]), into: lossSum, accumulate: false)
-        try optimizer.watch(lossSum)
-        try model.store.zeroGradients()
+        let dLogits = try observer.span(.loss) {
+            let (losses, dLogits) = try model.loss(logits, batch, labelSmoothing: labelSmoothing, gradient: true)
+            try backend.columnSums(of: losses.reshaped([losses.count, 1]), into: lossSum, accumulate: false)
+            try optimizer.watch(lossSum)
+            return dLogits
+        }
+        try observer.span(.zeroGradients) { try model.store.zeroGradients() }
         try model.backward(dLogits!, context)
-        try optimizer.clip()
-        try optimizer.update(learningRate: learningRate)
+        try observer.span(.clip) { try optimizer.clip() }
+        try observer.span(.update) { try optimizer.update(learningRate: learningRate) }
     }
 }

@@ -1,0 +1,22 @@
+#include "Kernels.h"
+
+typedef struct {
+    const cvKernels *kernels;
+    long rounds;
+    float *sums;
+} Job;
+
+static void peakPiece(const void *argument, long piece, int worker) {
+    (void)worker;
+    const Job *job = argument;
+    // The factors come from memory, so that the compiler cannot know them; the chains converge to 1.
+    volatile float factor = 0.5f, term = 0.5f;
+    job->sums[piece] = job->kernels->peak(job->rounds, factor, term);
+}
+
+double cvPeak(cvContext *context, long rounds, float *sums) {
+    long pieces = cvContextThreads(context);
+    Job job = {context->kernels, rounds, sums};
+    cvPoolRun(context->pool, pieces, true, peakPiece, &job);
+    return (double)pieces * (double)rounds * (double)context->kernels->peakFlops;
+}

@@ -1,0 +1,22 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// The clock of all measurements: it never jumps, and all threads and devices share its zero.
+public enum HostClock {
+    /// Nanoseconds since some moment before the program began.
+    public static var nanoseconds: Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1_000_000_000 + time.tv_nsec
+    }
+
+    /// Seconds that `body` takes.
+    public static func seconds(_ body: () throws -> Void) rethrows -> Double {
+        let start = nanoseconds
+        try body()
+        return Double(nanoseconds - start) * 1e-9
+    }
+}
