@@ -65,7 +65,7 @@ struct AuditCommand: ParsableCommand {
     func run() throws {
         printing.apply()
         let files = try golden.flatMap { try GoldenCheck.files(at: $0) }
-        for file in [record, html].compactMap({ $0 }) { try Self.checkWritable(file) }
+        for file in [record, html].compactMap({ $0 }) { try OutputFile.check(file) }
         let devices = try plannedDevices()
         var reports: [AuditReport] = []
         var cases: [GoldenLine] = []
@@ -131,7 +131,7 @@ struct AuditCommand: ParsableCommand {
         let audit = try Audit(audited, limits: limits)
         if let record { try audit.record(to: record) }
         let report = try self.report(audit, on: devices, since: start)
-        if let html { try Self.write(AuditPage.html(report), to: html) }
+        if let html { try OutputFile.write(Data(AuditPage.html(report).utf8), to: html) }
         return report
     }
 
@@ -190,31 +190,6 @@ struct AuditCommand: ParsableCommand {
             Console.message("audit: skipped, \(reason)")
         case .undecided, .remembered(undecided: true):
             Console.message("audit: undecided, this model amplifies roundings too much to judge \(backend.info.selector) by it")
-        }
-    }
-
-    // MARK: files
-
-    /// Says before the work, not after it, that a file cannot be written.
-    private static func checkWritable(_ path: String) throws {
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
-            throw CarouselError(.cannotCreateOutput, "there is no folder \(folder)", at: path)
-        }
-        guard FileManager.default.isWritableFile(atPath: folder) else {
-            throw CarouselError(.cannotCreateOutput, "cannot write in \(folder)", at: path)
-        }
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
-            throw CarouselError(.cannotCreateOutput, "is a folder, not a file", at: path)
-        }
-    }
-
-    private static func write(_ text: String, to path: String) throws {
-        do {
-            try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw CarouselError(.cannotCreateOutput, "cannot be written: \(error.localizedDescription)", at: path)
         }
     }
 }

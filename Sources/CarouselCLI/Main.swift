@@ -27,7 +27,7 @@ struct CarouselProgram: ParsableCommand {
             """,
         version: "carousel 0.1.0",
         subcommands: [TrainCommand.self, EvaluateCommand.self, PredictCommand.self, SummaryCommand.self,
-                      DevicesCommand.self, CheckCommand.self, AuditCommand.self])
+                      DevicesCommand.self, CheckCommand.self, AuditCommand.self, BenchCommand.self])
 
     static func main() {
         do {

@@ -19,9 +19,9 @@ public final class Trainer {
     let backend: any Backend
     /// Where the run is saved; nil leaves nothing on disk. To be set before `run`.
     public var folder: RunFolder?
-    let training: EncodedDataSet
-    let validation: EncodedDataSet?
-    private let test: EncodedDataSet?
+    package let training: EncodedDataSet
+    package let validation: EncodedDataSet?
+    package let test: EncodedDataSet?
     var rowWeights: [Float]?
     let optimizer: Optimizer
     let step: TrainingStep
@@ -155,7 +155,7 @@ public final class Trainer {
     }
 
     /// Row numbers of each batch of an epoch: 0, 1, …
-    func plan(epoch: Int) -> [[Int]] {
+    package func plan(epoch: Int) -> [[Int]] {
         BatchPlan.training(lengths: training.lengths, batchSize: configuration.training.batchSize, seed: configuration.training.seed, epoch: epoch)
     }
 
