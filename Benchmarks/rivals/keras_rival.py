@@ -1,0 +1,82 @@
+"""Keras on TensorFlow as a competitor.
+
+Modes: `padded` pads every batch on the left to the model's maximum length, as `pad_sequences` does, without a mask: the usual
+way, and the fastest, since a mask costs Keras a selection per step. `buckets` pads on the left to the batch's own longest row. With
+`-jit` the step is compiled by XLA.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from batches import Array, TrainingBatches  # noqa: E402
+from model import plan  # noqa: E402
+from worker import serve  # noqa: E402
+
+CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+
+
+class KerasRival:
+    """A Keras model in training, by Keras' own compiled step."""
+
+    modes = ("padded", "buckets", "padded-jit")
+
+    def load(self, data: TrainingBatches, mode: str) -> None:
+        keras.backend.clear_session()
+        self.plan = plan(data.configuration, data.vocabulary, data.classes)
+        self.data, self.mode = data, mode
+        length = data.maximum_length
+        self.tokens = {"train": data.train.padded(length, left=True), "held out": data.held_out.padded(length, left=True)}
+        keras.utils.set_random_seed(self.plan.seed)
+        steps = length if mode.startswith("padded") else None
+        layers = [keras.Input((steps,), dtype="int32"), keras.layers.Embedding(self.plan.vocabulary, self.plan.embedding)]
+        last = len(self.plan.layers) - 1
+        layers += [CELLS[layer.cell](layer.units, return_sequences=place < last) for place, layer in enumerate(self.plan.layers)]
+        layers.append(keras.layers.Dense(self.plan.outputs))
+        self.model = keras.Sequential(layers)
+        binary = self.plan.outputs == 1
+        self.model.compile(
+            optimizer=keras.optimizers.Adam(self.plan.learning_rate, self.plan.beta1, self.plan.beta2, self.plan.epsilon,
+                                            global_clipnorm=self.plan.global_norm),
+            loss=keras.losses.BinaryCrossentropy(from_logits=True) if binary
+            else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile=mode.endswith("-jit"))
+
+    def batch(self, part: str, rows: Array) -> Array:
+        """Tokens [B, T] of some rows."""
+        tokens = self.tokens[part][rows]
+        if self.mode.startswith("padded"):
+            return tokens
+        lengths = (self.data.train if part == "train" else self.data.held_out).lengths[rows]
+        return tokens[:, -max(1, int(lengths.max())):]
+
+    def train_batch(self, rows: Array) -> float:
+        labels = self.data.train.labels[rows].astype("float32" if self.plan.outputs == 1 else "int32")
+        if self.plan.outputs == 1:
+            labels = labels[:, None]
+        # Resetting makes the returned loss that of this batch, not the mean since the beginning.
+        self.model.reset_metrics()
+        return float(self.model.train_on_batch(self.batch("train", rows), labels))
+
+    def correct(self, rows: Array) -> int:
+        logits = np.asarray(self.model.predict_on_batch(self.batch("held out", rows)))
+        predicted = logits[:, 0] > 0 if self.plan.outputs == 1 else logits.argmax(1)
+        return int((predicted == self.data.held_out.labels[rows]).sum())
+
+    def versions(self) -> dict[str, str]:
+        return {"keras": keras.__version__, "tensorflow": tf.__version__, "python": sys.version.split()[0]}
+
+
+if __name__ == "__main__":
+    threads = int(sys.argv[1])
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    serve(KerasRival())

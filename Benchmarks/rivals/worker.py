@@ -1,0 +1,117 @@
+"""The loop of a competitor's process: it waits for one line of JSON, does what it says, and answers with one line.
+
+While it waits it is blocked in a read, so that only the competitor whose turn it is computes.
+
+    {"do": "load", "file": PATH, "mode": MODE}          a new model              → {}
+    {"do": "epoch", "epoch": K, "seconds": LIMIT}       train, at most LIMIT     → {"seconds", "share", "loss"}
+    {"do": "evaluate"}                                  on the held-out part     → {"accuracy"}
+    {"do": "versions"}                                                           → {NAME: VERSION}
+
+`share` is the part of the epoch's work that was done: below 1 where the limit ended it. `warm_up` batches of an epoch are not
+counted, for probes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+from batches import Array, Part, TrainingBatches, read_batches
+
+
+class Rival(Protocol):
+    """A model in training."""
+
+    modes: tuple[str, ...]
+
+    def load(self, data: TrainingBatches, mode: str) -> None:
+        """Builds a new model and prepares the data as far as it is not part of an epoch."""
+
+    def train_batch(self, rows: Array) -> float:
+        """One step; returns the mean loss of the rows."""
+
+    def correct(self, rows: Array) -> int:
+        """How many of these rows of the held-out part are classified right."""
+
+    def versions(self) -> dict[str, str]:
+        """Of what computes."""
+
+
+def work_of(batches: list[Array], part: Part, *, padded_to: int | None) -> list[int]:
+    """Steps of all rows of each batch, with padding: what a competitor computes, and what shares are measured by."""
+    lengths = part.lengths
+    return [len(rows) * (padded_to or int(lengths[rows].max())) for rows in batches]
+
+
+class Worker:
+    """Answers commands with one rival."""
+
+    def __init__(self, rival: Rival) -> None:
+        self.rival = rival
+        self.data: TrainingBatches | None = None
+        self.file = ""
+        self.mode = ""
+
+    def load(self, file: str, mode: str) -> dict[str, Any]:
+        if mode not in self.rival.modes:
+            raise ValueError(f"there is no mode {mode}")
+        if file != self.file:
+            self.data, self.file = read_batches(Path(file)), file
+        assert self.data is not None
+        self.mode = mode
+        self.rival.load(self.data, mode)
+        return {}
+
+    def epoch(self, epoch: int, seconds: float, warm_up: int = 0) -> dict[str, Any]:
+        assert self.data is not None
+        batches = self.data.epochs[epoch]
+        padded_to = self.data.maximum_length if self.mode.startswith("padded") else None
+        work = work_of(batches, self.data.train, padded_to=padded_to)
+        for rows in batches[:warm_up]:
+            self.rival.train_batch(rows)
+        done, loss, rows_done = 0, 0.0, 0
+        start = time.perf_counter()
+        elapsed = 0.0
+        for rows, cost in list(zip(batches, work))[warm_up:]:
+            loss += self.rival.train_batch(rows) * len(rows)
+            rows_done += len(rows)
+            done += cost
+            elapsed = time.perf_counter() - start
+            if elapsed > seconds:
+                break
+        return {"seconds": elapsed, "share": done / sum(work), "loss": loss / max(1, rows_done)}
+
+    def evaluate(self) -> dict[str, Any]:
+        assert self.data is not None
+        lengths = self.data.held_out.lengths
+        order = sorted(range(len(lengths)), key=lambda row: int(lengths[row]))
+        import numpy as np
+
+        right = sum(self.rival.correct(np.array(order[start:start + 256])) for start in range(0, len(order), 256))
+        return {"accuracy": right / len(order)}
+
+    def answer(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Does one command."""
+        name = command.pop("do")
+        if name == "versions":
+            return dict(self.rival.versions())
+        return {"load": self.load, "epoch": self.epoch, "evaluate": self.evaluate}[name](**command)
+
+
+def serve(rival: Rival) -> None:
+    """Answers until standard input ends. What libraries print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    worker = Worker(rival)
+    answers.write(json.dumps({"ready": True}) + "\n")
+    for line in sys.stdin:
+        try:
+            answer = worker.answer(json.loads(line))
+        except Exception as error:  # The parent says what failed and goes on with the others.
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
