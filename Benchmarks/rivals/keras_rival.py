@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -24,8 +25,20 @@ from worker import serve  # noqa: E402
 CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
+class Limit(keras.callbacks.Callback):
+    """Ends `fit` after the batch at which it is told to."""
+
+    def __init__(self, proceed: Callable[[int], bool]) -> None:
+        super().__init__()
+        self.proceed = proceed
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if not self.proceed(batch):
+            self.model.stop_training = True
+
+
 class KerasRival:
-    """A Keras model in training, by Keras' own compiled step."""
+    """A Keras model in training with `fit`."""
 
     modes = ("padded", "buckets", "padded-jit")
 
@@ -58,13 +71,19 @@ class KerasRival:
         lengths = (self.data.train if part == "train" else self.data.held_out).lengths[rows]
         return tokens[:, -max(1, int(lengths.max())):]
 
-    def train_batch(self, rows: Array) -> float:
-        labels = self.data.train.labels[rows].astype("float32" if self.plan.outputs == 1 else "int32")
-        if self.plan.outputs == 1:
-            labels = labels[:, None]
-        # Resetting makes the returned loss that of this batch, not the mean since the beginning.
-        self.model.reset_metrics()
-        return float(self.model.train_on_batch(self.batch("train", rows), labels))
+    def train(self, batches: list[Array], proceed: Callable[[int], bool]) -> float:
+        binary = self.plan.outputs == 1
+
+        def pairs() -> Iterator[tuple[Array, Array]]:
+            for rows in batches:
+                labels = self.data.train.labels[rows]
+                yield self.batch("train", rows), labels.astype("float32")[:, None] if binary else labels
+
+        steps = self.data.maximum_length if self.mode.startswith("padded") else None
+        signature = (tf.TensorSpec((None, steps), tf.int32), tf.TensorSpec((None, 1) if binary else (None,), tf.float32 if binary else tf.int32))
+        data = tf.data.Dataset.from_generator(pairs, output_signature=signature).prefetch(2)
+        history = self.model.fit(data, epochs=1, verbose=0, callbacks=[Limit(proceed)])
+        return float(history.history["loss"][0])
 
     def correct(self, rows: Array) -> int:
         logits = np.asarray(self.model.predict_on_batch(self.batch("held out", rows)))

@@ -8,6 +8,7 @@ compute the same loss.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +100,17 @@ class TorchRival:
         loss: Tensor = self.loss(self.logits(tokens, lengths), labels.float() if self.plan.outputs == 1 else labels)
         return loss
 
-    def train_batch(self, rows: Array) -> float:
+    def train(self, batches: list[Array], proceed: Callable[[int], bool]) -> float:
+        total, count = 0.0, 0
+        for number, rows in enumerate(batches):
+            total += self.step(rows) * len(rows)
+            count += len(rows)
+            if not proceed(number):
+                break
+        return total / max(1, count)
+
+    def step(self, rows: Array) -> float:
+        """Forward, backward and update with one batch."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.batch_loss(rows)
         loss.backward()

@@ -7,8 +7,8 @@ While it waits it is blocked in a read, so that only the competitor whose turn i
     {"do": "evaluate"}                                  on the held-out part     → {"accuracy"}
     {"do": "versions"}                                                           → {NAME: VERSION}
 
-`share` is the part of the epoch's work that was done: below 1 where the limit ended it. `warm_up` batches of an epoch are not
-counted, for probes.
+`share` is the part of the epoch's work that was done: below 1 where the limit ended it. For probes an epoch takes `warm_up`:
+so many first batches are trained before the clock starts, and are no part of the work.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from batches import Array, Part, TrainingBatches, read_batches
 
@@ -31,8 +34,8 @@ class Rival(Protocol):
     def load(self, data: TrainingBatches, mode: str) -> None:
         """Builds a new model and prepares the data as far as it is not part of an epoch."""
 
-    def train_batch(self, rows: Array) -> float:
-        """One step; returns the mean loss of the rows."""
+    def train(self, batches: list[Array], proceed: Callable[[int], bool]) -> float:
+        """One step per batch, until `proceed`, asked after each with its number, says no. Returns the mean loss of the rows."""
 
     def correct(self, rows: Array) -> int:
         """How many of these rows of the held-out part are classified right."""
@@ -71,26 +74,25 @@ class Worker:
         batches = self.data.epochs[epoch]
         padded_to = self.data.maximum_length if self.mode.startswith("padded") else None
         work = work_of(batches, self.data.train, padded_to=padded_to)
-        for rows in batches[:warm_up]:
-            self.rival.train_batch(rows)
-        done, loss, rows_done = 0, 0.0, 0
+        if warm_up:
+            self.rival.train(batches[:warm_up], lambda _: True)
+            batches, work = batches[warm_up:], work[warm_up:]
+        done = 0
         start = time.perf_counter()
-        elapsed = 0.0
-        for rows, cost in list(zip(batches, work))[warm_up:]:
-            loss += self.rival.train_batch(rows) * len(rows)
-            rows_done += len(rows)
-            done += cost
-            elapsed = time.perf_counter() - start
-            if elapsed > seconds:
-                break
-        return {"seconds": elapsed, "share": done / sum(work), "loss": loss / max(1, rows_done)}
+
+        def proceed(number: int) -> bool:
+            nonlocal done
+            done += work[number]
+            return time.perf_counter() - start < seconds
+
+        loss = self.rival.train(batches, proceed)
+        elapsed = time.perf_counter() - start
+        return {"seconds": elapsed, "share": done / sum(work), "loss": loss}
 
     def evaluate(self) -> dict[str, Any]:
         assert self.data is not None
         lengths = self.data.held_out.lengths
         order = sorted(range(len(lengths)), key=lambda row: int(lengths[row]))
-        import numpy as np
-
         right = sum(self.rival.correct(np.array(order[start:start + 256])) for start in range(0, len(order), 256))
         return {"accuracy": right / len(order)}
 
