@@ -144,7 +144,8 @@ def contestants(row: str, file: Path, chosen: list[Entry], args: argparse.Namesp
         result = Result(entry.name, entry.probe.threads, False)
         try:
             worker = Worker(entry.framework.python, entry.framework.script, entry.probe.threads, args.output / f"{entry.framework.name}.log")
-            rival = PythonRival(f"{entry.name} ({entry.probe.mode})", entry.probe.threads, worker, file, entry.probe.mode)
+            rival = PythonRival(f"{entry.name} ({entry.probe.mode})", entry.probe.threads, worker, file, entry.probe.mode,
+                                entry.sampled)
         except RivalError as error:
             say(f"  {row}  {entry.name}: {error}")
             continue

@@ -8,7 +8,7 @@ While it waits it is blocked in a read, so that only the competitor whose turn i
     {"do": "versions"}                                                           → {NAME: VERSION}
 
 `share` is the part of the epoch's work that was done: below 1 where the limit ended it. For probes an epoch takes `warm_up`:
-so many first batches are trained before the clock starts, and are no part of the work.
+so many first batches are trained before the clock starts.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Worker:
         batches = self.data.epochs[epoch]
         padded_to = self.data.maximum_length if self.mode.startswith("padded") else None
         work = work_of(batches, self.data.train, padded_to=padded_to)
+        whole = sum(work)
         if warm_up:
             self.rival.train(batches[:warm_up], lambda _: True)
             batches, work = batches[warm_up:], work[warm_up:]
@@ -87,7 +88,7 @@ class Worker:
 
         loss = self.rival.train(batches, proceed)
         elapsed = time.perf_counter() - start
-        return {"seconds": elapsed, "share": done / sum(work), "loss": loss}
+        return {"seconds": elapsed, "share": done / whole, "loss": loss}
 
     def evaluate(self) -> dict[str, Any]:
         assert self.data is not None
@@ -96,23 +97,22 @@ class Worker:
         right = sum(self.rival.correct(np.array(order[start:start + 256])) for start in range(0, len(order), 256))
         return {"accuracy": right / len(order)}
 
-    def answer(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Does one command."""
-        name = command.pop("do")
-        if name == "versions":
-            return dict(self.rival.versions())
-        return {"load": self.load, "epoch": self.epoch, "evaluate": self.evaluate}[name](**command)
-
 
 def serve(rival: Rival) -> None:
+    """Answers with a rival's training."""
+    worker = Worker(rival)
+    serve_commands({"load": worker.load, "epoch": worker.epoch, "evaluate": worker.evaluate, "versions": lambda: dict(rival.versions())})
+
+
+def serve_commands(commands: dict[str, Callable[..., dict[str, Any]]]) -> None:
     """Answers until standard input ends. What libraries print goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    worker = Worker(rival)
     answers.write(json.dumps({"ready": True}) + "\n")
     for line in sys.stdin:
         try:
-            answer = worker.answer(json.loads(line))
+            values = json.loads(line)
+            answer = commands[values.pop("do")](**values)
         except Exception as error:  # The parent says what failed and goes on with the others.
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
             answer = {"error": f"{type(error).__name__}: {error}"}
