@@ -19,7 +19,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from batches import Array, TrainingBatches  # noqa: E402
-from model import plan  # noqa: E402
+from model import Unsupported, plan  # noqa: E402
 from worker import serve  # noqa: E402
 
 CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -89,6 +89,23 @@ class KerasRival:
         logits = np.asarray(self.model.predict_on_batch(self.batch("held out", rows)))
         predicted = logits[:, 0] > 0 if self.plan.outputs == 1 else logits.argmax(1)
         return int((predicted == self.data.held_out.labels[rows]).sum())
+
+    def load_weights(self, tensors: dict[str, Array]) -> None:
+        """Keras has the transposed matrices, and the gates in the same order but for the GRU, which is not compared here."""
+        embedding, *recurrent, head = self.model.layers
+        embedding.set_weights([tensors["embedding.weight"]])
+        for place, (layer, planned) in enumerate(zip(recurrent, self.plan.layers)):
+            if planned.cell == "gru":
+                raise Unsupported("Carousel's weights of a GRU are not brought to Keras")
+            name = f"rnn.{place}"
+            bias = tensors[f"{name}.bias_ih_l0"] + tensors.get(f"{name}.bias_hh_l0", 0)
+            layer.set_weights([tensors[f"{name}.weight_ih_l0"].T, tensors[f"{name}.weight_hh_l0"].T, bias])
+        head.set_weights([tensors["head.weight"].T, tensors["head.bias"]])
+
+    def losses(self, rows: Array) -> float:
+        logits = self.model.predict_on_batch(self.batch("held out", rows))
+        labels = self.data.held_out.labels[rows]
+        return float(self.model.loss(labels.astype("float32")[:, None] if self.plan.outputs == 1 else labels, logits)) * len(rows)
 
     def versions(self) -> dict[str, str]:
         return {"keras": keras.__version__, "tensorflow": tf.__version__, "python": sys.version.split()[0]}

@@ -126,6 +126,23 @@ class TorchRival:
         predicted = (logits > 0).long() if self.plan.outputs == 1 else logits.argmax(1)
         return int((predicted == labels).sum())
 
+    @torch.no_grad()
+    def load_weights(self, tensors: dict[str, Array]) -> None:
+        def fill(parameter: Tensor, name: str) -> None:
+            parameter.copy_(torch.from_numpy(tensors[name].copy()) if name in tensors else torch.zeros_like(parameter))
+
+        fill(self.model.embedding.weight, "embedding.weight")
+        for place, layer in enumerate(self.model.layers):
+            for name, parameter in layer.named_parameters():
+                fill(parameter, f"rnn.{place}.{name}")
+        fill(self.model.head.weight, "head.weight")
+        fill(self.model.head.bias, "head.bias")
+
+    @torch.no_grad()
+    def losses(self, rows: Array) -> float:
+        tokens, lengths, labels = self.batch("held out", rows)
+        return float(self.loss(self.logits(tokens, lengths), labels.float() if self.plan.outputs == 1 else labels)) * len(rows)
+
     def versions(self) -> dict[str, str]:
         return {"torch": torch.__version__, "python": sys.version.split()[0]}
 

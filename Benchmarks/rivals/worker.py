@@ -5,6 +5,7 @@ While it waits it is blocked in a read, so that only the competitor whose turn i
     {"do": "load", "file": PATH, "mode": MODE}          a new model              → {}
     {"do": "epoch", "epoch": K, "seconds": LIMIT}       train, at most LIMIT     → {"seconds", "share", "loss"}
     {"do": "evaluate"}                                  on the held-out part     → {"accuracy"}
+    {"do": "loss", "weights": FILE, "rows": N, "batch": B}  with Carousel's weights → {"loss"}
     {"do": "versions"}                                                           → {NAME: VERSION}
 
 `share` is the part of the epoch's work that was done: below 1 where the limit ended it. For probes an epoch takes `warm_up`:
@@ -23,7 +24,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from batches import Array, Part, TrainingBatches, read_batches
+from batches import Array, Part, TrainingBatches, read_batches, read_safetensors
 
 
 class Rival(Protocol):
@@ -39,6 +40,12 @@ class Rival(Protocol):
 
     def correct(self, rows: Array) -> int:
         """How many of these rows of the held-out part are classified right."""
+
+    def load_weights(self, tensors: dict[str, Array]) -> None:
+        """Takes the weights of a model of Carousel, by its names."""
+
+    def losses(self, rows: Array) -> float:
+        """The sum of the losses of these rows of the held-out part, as one batch."""
 
     def versions(self) -> dict[str, str]:
         """Of what computes."""
@@ -97,11 +104,20 @@ class Worker:
         right = sum(self.rival.correct(np.array(order[start:start + 256])) for start in range(0, len(order), 256))
         return {"accuracy": right / len(order)}
 
+    def loss(self, weights: str, rows: int | None, batch: int) -> dict[str, Any]:
+        """The mean loss of the first rows of the held-out part, all without a number, with Carousel's weights."""
+        assert self.data is not None
+        self.rival.load_weights(read_safetensors(Path(weights))[0])
+        count = min(rows or len(self.data.held_out.labels), len(self.data.held_out.labels))
+        order = np.argsort(self.data.held_out.lengths[:count], kind="stable")
+        return {"loss": sum(self.rival.losses(order[start:start + batch]) for start in range(0, count, batch)) / count}
+
 
 def serve(rival: Rival) -> None:
     """Answers with a rival's training."""
     worker = Worker(rival)
-    serve_commands({"load": worker.load, "epoch": worker.epoch, "evaluate": worker.evaluate, "versions": lambda: dict(rival.versions())})
+    serve_commands({"load": worker.load, "epoch": worker.epoch, "evaluate": worker.evaluate, "loss": worker.loss,
+                    "versions": lambda: dict(rival.versions())})
 
 
 def serve_commands(commands: dict[str, Callable[..., dict[str, Any]]]) -> None:

@@ -65,7 +65,7 @@ struct AuditCommand: ParsableCommand {
     func run() throws {
         printing.apply()
         let files = try golden.flatMap { try GoldenCheck.files(at: $0) }
-        for file in [record, html].compactMap({ $0 }) { try OutputFile.check(file) }
+        for file in [record, html].compactMap({ $0 }) { try OutputFile.checkWritable(file) }
         let devices = try plannedDevices()
         var reports: [AuditReport] = []
         var cases: [GoldenLine] = []
@@ -131,7 +131,7 @@ struct AuditCommand: ParsableCommand {
         let audit = try Audit(audited, limits: limits)
         if let record { try audit.record(to: record) }
         let report = try self.report(audit, on: devices, since: start)
-        if let html { try OutputFile.write(Data(AuditPage.html(report).utf8), to: html) }
+        if let html { try OutputFile.write(AuditPage.html(report), to: html) }
         return report
     }
 

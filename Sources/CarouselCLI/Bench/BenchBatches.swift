@@ -43,7 +43,7 @@ struct BenchBatches: ParsableCommand {
 
     func run() throws {
         Console.isQuiet = quiet
-        try OutputFile.check(output)
+        try OutputFile.checkWritable(output)
         let configuration = try source.resolve()
         let data = try TrainCommand.readData(configuration, RunInputs(train: data, validation: validation, test: test))
         // The trainer itself prepares, so that nothing here can differ from a training.
@@ -53,7 +53,7 @@ struct BenchBatches: ParsableCommand {
         if let part = trainer.test { tensors += try Self.tensors("test", part) }
         for epoch in 0..<epochs { tensors += Self.tensors(epoch: epoch, trainer.plan(epoch: epoch)) }
         let file = Safetensors(tensors: tensors, metadata: try Self.metadata(of: trainer, epochs: epochs))
-        try OutputFile.write(try file.encoded(), to: output)
+        try Self.write(try file.encoded(), to: output)
         Console.message("\(Format.count(trainer.training.count)) rows of \(Format.count(trainer.training.lengths.reduce(0, +))) tokens in "
             + "\(Format.count(trainer.plan(epoch: 0).count)) batches: \(output)")
     }
@@ -90,5 +90,13 @@ struct BenchBatches: ParsableCommand {
         }
         return ["vocabulary_size": "\(vocabulary)", "classes": "\(trainer.labels.count)", "epochs": "\(epochs)",
                 "labels": try json(trainer.labels.names), "configuration": try json(trainer.configuration)]
+    }
+
+    private static func write(_ data: Data, to path: String) throws {
+        do {
+            try data.write(to: URL(fileURLWithPath: path), options: .atomic)
+        } catch {
+            throw CarouselError(.cannotCreateOutput, "cannot be written: \(error.localizedDescription)", at: path)
+        }
     }
 }
