@@ -102,7 +102,7 @@ struct TrainCommand: ParsableCommand {
         if let begun, begun.isFinished { return try tellEnding(of: begun) }
         let inputs = try inputs(of: begun)
         let backend = try target.device.open()
-        let data = try readData(configuration, inputs)
+        let data = try Self.readData(configuration, inputs)
         // All that can be refused comes before anything in the folder changes.
         let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: nil)
         Console.message(trainer.memory.line)
@@ -194,7 +194,7 @@ struct TrainCommand: ParsableCommand {
     }
 
     /// Reads all parts and checks that they fit each other, before anything is written.
-    private func readData(_ configuration: RunConfiguration, _ inputs: RunInputs) throws -> TrainingData {
+    static func readData(_ configuration: RunConfiguration, _ inputs: RunInputs) throws -> TrainingData {
         var options = configuration.data
         options.requiresLabels = true
         let train = try inputs.train.map { try DataReader.read($0, options: options) } ?? .text(try EmbeddedData.train())

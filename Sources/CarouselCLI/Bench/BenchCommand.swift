@@ -18,7 +18,8 @@ struct BenchCommand: ParsableCommand {
             A benchmark that ran ends with exit code 0, also one that is slower than the report it is compared with. A report \
             of --compare that is missing ends with 66, one that is damaged or of another command with 65.
             """,
-        subcommands: [BenchLayersCommand.self, BenchOperationsCommand.self, BenchOptionsCommand.self, BenchStepCommand.self, BenchScalingCommand.self])
+        subcommands: [BenchLayersCommand.self, BenchOperationsCommand.self, BenchOptionsCommand.self, BenchStepCommand.self, BenchScalingCommand.self,
+                      BenchBatches.self])
 }
 
 /// Options of every benchmark.

@@ -21,9 +21,9 @@ public final class Trainer {
     public var folder: RunFolder?
     /// Records a timeline of the first steps; nil = none. To be set before `run`.
     public var profile: TrainingProfile?
-    let training: EncodedDataSet
-    let validation: EncodedDataSet?
-    private let test: EncodedDataSet?
+    package let training: EncodedDataSet
+    package let validation: EncodedDataSet?
+    package let test: EncodedDataSet?
     var rowWeights: [Float]?
     let optimizer: Optimizer
     let step: TrainingStep
@@ -159,7 +159,7 @@ public final class Trainer {
     }
 
     /// Row numbers of each batch of an epoch: 0, 1, …
-    func plan(epoch: Int) -> [[Int]] {
+    package func plan(epoch: Int) -> [[Int]] {
         BatchPlan.training(lengths: training.lengths, batchSize: configuration.training.batchSize, seed: configuration.training.seed, epoch: epoch)
     }
 

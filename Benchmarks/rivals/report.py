@@ -1,0 +1,110 @@
+"""The results of a comparison as tables."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from competitors import Epoch
+from probes import Probe
+
+
+@dataclass
+class Result:
+    """One competitor in one row."""
+
+    name: str
+    threads: int | None
+    is_carousel: bool
+    epochs: list[Epoch] = field(default_factory=list)
+    failure: str | None = None
+
+    @property
+    def whole(self) -> list[Epoch]:
+        """The epochs that were run to their end."""
+        return [epoch for epoch in self.epochs if epoch.share == 1]
+
+    @property
+    def seconds(self) -> float:
+        """The fastest epoch: what disturbs a measurement only makes it longer, and a first epoch also warms up."""
+        return min((epoch.seconds for epoch in self.whole or self.epochs), default=math.inf)
+
+    @property
+    def time(self) -> str:
+        if self.failure and not self.epochs:
+            return "failed"
+        return f"{'' if self.whole else '~'}{self.seconds:.1f}"
+
+    @property
+    def accuracies(self) -> str:
+        values = [f"{epoch.accuracy:.3f}" for epoch in self.epochs if epoch.accuracy is not None]
+        return " ".join(values) or "-"
+
+
+@dataclass
+class Row:
+    """One model."""
+
+    name: str
+    batch_size: int
+    maximum_length: int
+    rows: int
+    tokens: int
+    held_out: int
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def best_rival(self) -> Result | None:
+        rivals = [result for result in self.results if not result.is_carousel and result.epochs]
+        return min(rivals, key=lambda result: result.seconds, default=None)
+
+
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """A Markdown table with aligned columns."""
+    widths = [max(len(line[column]) for line in [header] + rows) for column in range(len(header))]
+
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths)) + " |"
+
+    return [line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|"] + [line(cells) for cells in rows]
+
+
+def row_lines(row: Row) -> list[str]:
+    """All competitors of one row."""
+    carousel = next((result for result in row.results if result.is_carousel and result.epochs), None)
+    lines = []
+    for result in row.results:
+        ratio = "-" if carousel is None or not result.epochs else f"{result.seconds / carousel.seconds:.2f}"
+        each = " ".join(f"{'' if epoch.share == 1 else '~'}{epoch.seconds:.1f}" for epoch in result.epochs) or (result.failure or "-")
+        disturbed = max((epoch.disturbed for epoch in result.epochs), default=0.0)
+        lines.append([result.name, str(result.threads or "all"), result.time, each, ratio, result.accuracies, f"{100 * disturbed:.0f} %"])
+    heading = (f"{row.name}: batch {row.batch_size}, at most {row.maximum_length} tokens; {row.rows} rows of {row.tokens} tokens, "
+               f"{row.held_out} held out")
+    return [heading, ""] + table(["competitor", "threads", "s per epoch", "each epoch", "time / Carousel's", "accuracy after each epoch",
+                                  "disturbed"], lines)
+
+
+def summary_lines(rows: list[Row]) -> list[str]:
+    """One line per row: the best rival beside Carousel."""
+    lines = []
+    for row in rows:
+        rival = row.best_rival
+        for result in (result for result in row.results if result.is_carousel and result.epochs):
+            if rival is None:
+                continue
+            whole = f"{'~' if not (rival.whole and result.whole) else ''}{rival.seconds / result.seconds:.2f}"
+            lines.append([row.name, f"{rival.name}, {rival.threads} thread{'s' if (rival.threads or 2) > 1 else ''}", rival.time,
+                          result.name, result.time, whole, f"{last_accuracy(rival)} / {last_accuracy(result)}"])
+    return table(["row", "best rival", "s per epoch", "Carousel on", "s per epoch", "ratio", "accuracy at the end, rival / Carousel"], lines)
+
+
+def last_accuracy(result: Result) -> str:
+    """After the last epoch that was run to its end."""
+    values = [epoch.accuracy for epoch in result.epochs if epoch.accuracy is not None]
+    return f"{values[-1]:.3f}" if values else "-"
+
+
+def probe_lines(probes: list[Probe]) -> list[str]:
+    """What the choice of modes and threads rests on."""
+    lines = [[p.row, p.framework, p.mode, str(p.threads), "ended: too slow" if p.ended else f"~{p.seconds:.1f}"] for p in probes]
+    return table(["row", "framework", "mode", "threads", "s per epoch"], lines)
