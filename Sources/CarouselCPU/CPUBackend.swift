@@ -34,10 +34,12 @@ public enum InstructionSet: Int32, Sendable, CaseIterable {
 /// cut by shape alone, so results are the same bits for any number of threads. Denormal numbers count
 /// as zero while a call runs.
 public final class CPUBackend: MemoryPlanner {
-    let context: OpaquePointer
+    private(set) var context: OpaquePointer
     let meter = MemoryMeter()
-    /// False for a planner: buffers are counted but have no memory, and no work is done.
-    public let holdsValues: Bool
+    /// False for a planner, and while memory is reserved: no work is done.
+    public private(set) var holdsValues: Bool
+    /// For a planner: buffers are counted but have no memory.
+    private let isPlanner: Bool
     let instructions: InstructionSet
     /// How work is cut; never changes a result.
     public let tuning: CPUTuning
@@ -67,6 +69,7 @@ public final class CPUBackend: MemoryPlanner {
         self.context = context
         self.tuning = tuning
         holdsValues = true
+        isPlanner = false
         if useBLAS && self.instructions != .avx512 { _ = cvContextUseBLAS(context) }
     }
 
@@ -78,12 +81,28 @@ public final class CPUBackend: MemoryPlanner {
         self.context = context
         (instructions, tuning) = (backend.instructions, backend.tuning)
         holdsValues = false
+        isPlanner = true
     }
 
     deinit { cvContextDestroy(context) }
 
     /// The same threads, instructions and scratch memory, but nothing is stored or computed.
     public func makePlanner() throws -> any MemoryPlanner { try CPUBackend(planningFor: self) }
+
+    /// Runs `body` with a context that drops all work.
+    public func reserve(_ body: () throws -> Void) throws {
+        guard holdsValues else { return try body() }
+        guard let idle = cvContextCreatePlanner(context) else {
+            throw CarouselError(.outOfMemory, "cannot reserve the memory of a training")
+        }
+        let working = context
+        (context, holdsValues) = (idle, false)
+        defer {
+            (context, holdsValues) = (working, true)
+            cvContextDestroy(idle)
+        }
+        try body()
+    }
 
     /// float32
     public var scalarType: ElementType { .float32 }
@@ -120,7 +139,7 @@ public final class CPUBackend: MemoryPlanner {
     /// A 64-byte aligned buffer with undefined contents; throws `outOfMemory` naming the bytes.
     public func makeBuffer(count: Int, type: ElementType) throws -> any DeviceBuffer {
         guard type != .float64 else { throw CarouselError(.internalError, "the CPU computes in float32, not in float64") }
-        return try CPUBuffer(count: count, type: type, meter: meter, isCounted: !holdsValues)
+        return try CPUBuffer(count: count, type: type, meter: meter, isCounted: isPlanner)
     }
 
     /// Throws `internalError` when the byte counts differ or the tensor is another device's.
@@ -192,7 +211,7 @@ public final class CPUBackend: MemoryPlanner {
         if let buffer = scratch[area], buffer.count >= count { return buffer.base.assumingMemoryBound(to: Float.self) }
         // Release first, so that growing never needs both; an eighth more spares ragged batches regrowth.
         scratch[area] = nil
-        let buffer = try CPUBuffer(count: count + count / 8, type: .float32, meter: meter, isCounted: !holdsValues)
+        let buffer = try CPUBuffer(count: count + count / 8, type: .float32, meter: meter, isCounted: isPlanner)
         scratch[area] = buffer
         return buffer.base.assumingMemoryBound(to: Float.self)
     }

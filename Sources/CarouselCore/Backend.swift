@@ -22,11 +22,16 @@ public protocol Backend: AnyObject, MemoryOperations, VectorOperations, MatrixOp
     /// The way this backend runs the expensive operations, where a device offers several: a name that, with the
     /// device, fixes every bit of its results.
     var plan: String { get }
+    /// Runs code that asks for buffers, which are allocated, and for operations, which compute nothing: what the code will
+    /// ask for when it runs again is then there. Reads give zeros. A device without scratch memory of its own may do nothing.
+    func reserve(_ body: () throws -> Void) throws
 }
 
 extension Backend {
     /// A device with one way of computing.
     public var plan: String { "standard" }
+    /// Nothing is reserved.
+    public func reserve(_ body: () throws -> Void) throws {}
 }
 
 /// What a device is, for people and for logs.

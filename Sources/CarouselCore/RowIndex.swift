@@ -57,17 +57,22 @@ public struct RowIndex {
     public var count: Int { positions.count }
 
     public init(_ lists: RowIndexLists, on backend: any Backend) throws {
-        distinct = try backend.makeTensor(lists.distinct, shape: [lists.distinct.count])
-        positions = try backend.makeTensor(lists.positions, shape: [lists.positions.count])
-        order = try backend.makeTensor(lists.order, shape: [lists.order.count])
-        segments = try backend.makeTensor(lists.segments, shape: [lists.segments.count])
+        try self.init(lists, in: Workspace(backend: backend))
+    }
+
+    /// In tensors of a workspace of its own, valid until it is asked for the next index.
+    public init(_ lists: RowIndexLists, in workspace: Workspace) throws {
+        distinct = try workspace.tensor("distinct", holding: lists.distinct, shape: [lists.distinct.count])
+        positions = try workspace.tensor("positions", holding: lists.positions, shape: [lists.positions.count])
+        order = try workspace.tensor("order", holding: lists.order, shape: [lists.order.count])
+        segments = try workspace.tensor("segments", holding: lists.segments, shape: [lists.segments.count])
     }
 
     /// The sizes of an index alone, with undefined contents: for planning memory.
-    public init(sizesOf count: Int, distinct u: Int, on backend: any Backend) throws {
-        distinct = try backend.makeTensor(shape: [u], type: .int32)
-        positions = try backend.makeTensor(shape: [count], type: .int32)
-        order = try backend.makeTensor(shape: [count], type: .int32)
-        segments = try backend.makeTensor(shape: [u + 1], type: .int32)
+    public init(sizesOf count: Int, distinct u: Int, in workspace: Workspace) throws {
+        distinct = try workspace.tensor("distinct", [u], type: .int32)
+        positions = try workspace.tensor("positions", [count], type: .int32)
+        order = try workspace.tensor("order", [count], type: .int32)
+        segments = try workspace.tensor("segments", [u + 1], type: .int32)
     }
 }

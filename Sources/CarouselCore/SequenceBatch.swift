@@ -18,6 +18,8 @@ public struct SequenceBatch: Sendable {
     public let weights: [Float]
     /// B positions in the data set the rows came from.
     public let indices: [Int]
+    /// The tokens with each sequence read backwards, for models with a layer that does; nil until `indexReversed`.
+    public private(set) var reversed: RowIndexLists?
 
     public var batchSize: Int { layout.batchSize }
 
@@ -64,6 +66,12 @@ public struct SequenceBatch: Sendable {
                   labels: labels.isEmpty ? [] : order.map { labels[$0] },
                   weights: weights.isEmpty ? [] : order.map { weights[$0] },
                   indices: order.map { indices?[$0] ?? $0 })
+    }
+
+    /// Adds the index of the tokens read backwards, if there are tokens: work for the thread that prepares batches.
+    public mutating func indexReversed() {
+        guard case .tokens(let lists) = input, reversed == nil else { return }
+        reversed = RowIndexLists(layout.reversedRows.map { lists.distinct[Int(lists.positions[Int($0)])] })
     }
 
     /// Positions sorted by length, longest first; equal lengths keep their order.

@@ -15,6 +15,11 @@ public final class SequenceLayout: Sendable {
     public let activeRows: [Int]
     /// First packed row of step t; T + 1 values, the last is N.
     public let offsets: [Int]
+    /// For every packed row (t, b) the packed row of (length_b − 1 − t, b): each sequence read backwards.
+    /// The permutation is its own inverse. N values.
+    public let reversedRows: [Int32]
+    /// The sequence b every packed row belongs to. N values.
+    public let sequenceOfRow: [Int32]
 
     /// T, the longest length.
     public var steps: Int { activeRows.count }
@@ -34,9 +39,18 @@ public final class SequenceLayout: Sendable {
         var offsets = [0]
         offsets.reserveCapacity(steps + 1)
         for count in active { offsets.append(offsets[offsets.count - 1] + count) }
+        var reversed = [Int32](repeating: 0, count: offsets[steps]), sequences = reversed
+        for t in 0..<steps {
+            for b in 0..<active[t] {
+                reversed[offsets[t] + b] = Int32(offsets[lengths[b] - 1 - t] + b)
+                sequences[offsets[t] + b] = Int32(b)
+            }
+        }
         self.lengths = lengths
         self.activeRows = active
         self.offsets = offsets
+        reversedRows = reversed
+        sequenceOfRow = sequences
     }
 
     /// All sequences of one length.
@@ -46,26 +60,6 @@ public final class SequenceLayout: Sendable {
 
     /// Packed row of step `t` of sequence `b`.
     public func row(step t: Int, sequence b: Int) -> Int { offsets[t] + b }
-
-    /// For every packed row (t, b) the packed row of (length_b − 1 − t, b): each sequence read backwards.
-    /// The permutation is its own inverse. N values.
-    public var reversedRows: [Int32] {
-        var result = [Int32](repeating: 0, count: rows)
-        for t in 0..<steps {
-            for b in 0..<activeRows[t] { result[offsets[t] + b] = Int32(offsets[lengths[b] - 1 - t] + b) }
-        }
-        return result
-    }
-}
-
-extension SequenceLayout {
-    /// The sequence b every packed row belongs to. N values.
-    public var sequenceOfRow: [Int32] {
-        var result: [Int32] = []
-        result.reserveCapacity(rows)
-        for count in activeRows { for b in 0..<count { result.append(Int32(b)) } }
-        return result
-    }
 }
 
 /// A layout together with its copies on one device.
@@ -81,20 +75,25 @@ public struct PackedLayout {
     public let sequenceOfRow: Tensor
 
     public init(_ layout: SequenceLayout, on backend: any Backend) throws {
+        try self.init(layout, in: Workspace(backend: backend))
+    }
+
+    /// In tensors of a workspace of its own, valid until it is asked for the next layout.
+    public init(_ layout: SequenceLayout, in workspace: Workspace) throws {
         self.layout = layout
-        lengths = try backend.makeTensor(layout.lengths.map(Int32.init), shape: [layout.batchSize])
-        offsets = try backend.makeTensor(layout.offsets.map(Int32.init), shape: [layout.steps + 1])
-        reversedRows = try backend.makeTensor(layout.reversedRows, shape: [layout.rows])
-        sequenceOfRow = try backend.makeTensor(layout.sequenceOfRow, shape: [layout.rows])
+        lengths = try workspace.tensor("lengths", holding: layout.lengths.map(Int32.init), shape: [layout.batchSize])
+        offsets = try workspace.tensor("offsets", holding: layout.offsets.map(Int32.init), shape: [layout.steps + 1])
+        reversedRows = try workspace.tensor("reversedRows", holding: layout.reversedRows, shape: [layout.rows])
+        sequenceOfRow = try workspace.tensor("sequenceOfRow", holding: layout.sequenceOfRow, shape: [layout.rows])
     }
 
     /// The sizes of a layout alone, with undefined contents: for planning memory.
-    public init(sizesOf layout: SequenceLayout, on backend: any Backend) throws {
+    public init(sizesOf layout: SequenceLayout, in workspace: Workspace) throws {
         self.layout = layout
-        lengths = try backend.makeTensor(shape: [layout.batchSize], type: .int32)
-        offsets = try backend.makeTensor(shape: [layout.steps + 1], type: .int32)
-        reversedRows = try backend.makeTensor(shape: [layout.rows], type: .int32)
-        sequenceOfRow = try backend.makeTensor(shape: [layout.rows], type: .int32)
+        lengths = try workspace.tensor("lengths", [layout.batchSize], type: .int32)
+        offsets = try workspace.tensor("offsets", [layout.steps + 1], type: .int32)
+        reversedRows = try workspace.tensor("reversedRows", [layout.rows], type: .int32)
+        sequenceOfRow = try workspace.tensor("sequenceOfRow", [layout.rows], type: .int32)
     }
 }
 

@@ -33,8 +33,8 @@ public final class OpenCLBackend: MemoryPlanner {
     let memory: BufferPool
     let programs: ProgramCache
     let device: OpenCLDeviceDescription
-    /// False for a planner: buffers are counted but have no memory, and nothing is queued.
-    public let holdsValues: Bool
+    /// False for a planner, whose buffers are counted but have no memory, and while memory is reserved: nothing is queued.
+    public private(set) var holdsValues: Bool
 
     /// - Parameters:
     ///   - index: position in `devices().devices`.
@@ -106,6 +106,14 @@ public final class OpenCLBackend: MemoryPlanner {
 
     /// The same kernels and the same pool of buffers, but nothing is allocated or queued.
     public func makePlanner() throws -> any MemoryPlanner { OpenCLBackend(planningFor: self) }
+
+    /// Runs `body` without queuing anything.
+    public func reserve(_ body: () throws -> Void) throws {
+        let held = holdsValues
+        holdsValues = false
+        defer { holdsValues = held }
+        try body()
+    }
 
     /// All OpenCL devices of this machine, or why there are none. Never throws: a failing driver is a reason.
     public static func devices() -> OpenCLDiscoveryResult {

@@ -11,16 +11,22 @@ public final class BatchPrefetcher {
     /// - Parameters:
     ///   - batches: row numbers of each batch, for example from `BatchPlan.training`.
     ///   - weights: one weight per row of the whole set, or nil.
+    ///   - reversed: whether the model reads tokens backwards.
     ///   - depth: batches made ahead, at least 1.
     ///   - observer: hears on the other thread when a batch is made.
-    public init(_ data: EncodedDataSet, batches: [[Int]], weights: [Float]? = nil, depth: Int = 2, observer: (any SpanObserver)? = nil) {
+    public init(_ data: EncodedDataSet, batches: [[Int]], weights: [Float]? = nil, reversed: Bool = false, depth: Int = 2,
+                observer: (any SpanObserver)? = nil) {
         let shared = Shared(depth: max(1, depth))
         self.shared = shared
         // The thread must not hold `self`, or letting go of the prefetcher would not stop it.
         let thread = Thread {
             for rows in batches {
                 guard shared.waitForRoom() else { return }
-                shared.deliver(observer.span(.preparation) { data.batch(rows, weights: weights) })
+                shared.deliver(observer.span(.preparation) {
+                    var batch = data.batch(rows, weights: weights)
+                    if reversed { batch.indexReversed() }
+                    return batch
+                })
             }
             shared.finish()
         }

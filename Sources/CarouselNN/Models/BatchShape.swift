@@ -21,21 +21,22 @@ public struct BatchShape: Sendable, Equatable {
 }
 
 extension SequenceClassifier {
-    /// A batch with labels and undefined contents, as large on the device as any of this shape: for a planner.
-    public func batch(of shape: BatchShape) throws -> DeviceBatch {
-        let layout = try PackedLayout(sizesOf: SequenceLayout(lengths: shape.lengths), on: backend)
+    /// A batch with labels and undefined contents, as large on the device as any of this shape: for planning and reserving.
+    /// - Parameter workspace: keeps the tensors, which the next batch in it replaces.
+    public func batch(of shape: BatchShape, in workspace: BatchWorkspace) throws -> DeviceBatch {
+        let layout = try PackedLayout(sizesOf: SequenceLayout(lengths: shape.lengths), in: workspace.layout)
         let rows = layout.layout.rows, size = layout.layout.batchSize
         let value: LayerValue
         if let distinct = shape.distinct {
-            let reversed = readsBackwards ? try RowIndex(sizesOf: rows, distinct: distinct, on: backend) : nil
-            value = .tokens(try RowIndex(sizesOf: rows, distinct: distinct, on: backend), reversed: reversed, layout: layout)
+            let reversed = readsBackwards ? try RowIndex(sizesOf: rows, distinct: distinct, in: workspace.reversed) : nil
+            value = .tokens(try RowIndex(sizesOf: rows, distinct: distinct, in: workspace.index), reversed: reversed, layout: layout)
         } else {
             guard case .features(let width) = input else {
                 throw CarouselError(.internalError, "a batch of text needs its number of different tokens")
             }
-            value = .sequence(SequenceValue(.dense(try backend.makeTensor(shape: [rows, width])), layout: layout))
+            value = .sequence(SequenceValue(.dense(try workspace.values.tensor("x", [rows, width])), layout: layout))
         }
-        return DeviceBatch(layout: layout, value: value, labels: try backend.makeTensor(shape: [size], type: .int32),
-                           weights: shape.isWeighted ? try backend.makeTensor(shape: [size]) : nil, weightSum: Double(size))
+        return DeviceBatch(layout: layout, value: value, labels: try workspace.values.tensor("labels", [size], type: .int32),
+                           weights: shape.isWeighted ? try workspace.values.tensor("weights", [size]) : nil, weightSum: Double(size))
     }
 }

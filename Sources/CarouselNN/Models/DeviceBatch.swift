@@ -19,23 +19,36 @@ public struct DeviceBatch {
         self.weightSum = weightSum
     }
 
-    /// - Parameter reversed: whether a layer reads the tokens backwards.
-    public init(_ batch: SequenceBatch, reversed: Bool, on backend: any Backend) throws {
-        layout = try PackedLayout(batch.layout, on: backend)
+    /// - Parameters:
+    ///   - reversed: whether a layer reads the tokens backwards.
+    ///   - workspace: keeps the tensors, which the next batch in it replaces.
+    public init(_ batch: SequenceBatch, reversed: Bool, in workspace: BatchWorkspace) throws {
+        layout = try PackedLayout(batch.layout, in: workspace.layout)
         switch batch.input {
         case .tokens(let lists):
-            var backwards: RowIndex?
-            if reversed {
-                let references = batch.layout.reversedRows.map { lists.distinct[Int(lists.positions[Int($0)])] }
-                backwards = try RowIndex(RowIndexLists(references), on: backend)
-            }
-            value = .tokens(try RowIndex(lists, on: backend), reversed: backwards, layout: layout)
+            var batch = batch
+            if reversed { batch.indexReversed() }
+            let backwards = try reversed ? batch.reversed.map { try RowIndex($0, in: workspace.reversed) } : nil
+            value = .tokens(try RowIndex(lists, in: workspace.index), reversed: backwards, layout: layout)
         case .features(let values, let width):
-            let x = try backend.makeTensor(values, shape: [batch.layout.rows, width])
+            let x = try workspace.values.tensor("x", holding: values, shape: [batch.layout.rows, width])
             value = .sequence(SequenceValue(.dense(x), layout: layout))
         }
-        labels = batch.labels.isEmpty ? nil : try backend.makeTensor(batch.labels, shape: [batch.batchSize])
-        weights = batch.weights.isEmpty ? nil : try backend.makeTensor(batch.weights, shape: [batch.batchSize])
-        weightSum = batch.weights.isEmpty ? Double(batch.batchSize) : batch.weights.reduce(0) { $0 + Double($1) }
+        let size = batch.batchSize
+        labels = batch.labels.isEmpty ? nil : try workspace.values.tensor("labels", holding: batch.labels, shape: [size])
+        weights = batch.weights.isEmpty ? nil : try workspace.values.tensor("weights", holding: batch.weights, shape: [size])
+        weightSum = batch.weights.isEmpty ? Double(size) : batch.weights.reduce(0) { $0 + Double($1) }
+    }
+}
+
+/// The tensors of one batch, reused by the next one.
+public final class BatchWorkspace {
+    let layout, index, reversed, values: Workspace
+
+    public init(backend: any Backend) {
+        layout = Workspace(backend: backend)
+        index = Workspace(backend: backend)
+        reversed = Workspace(backend: backend)
+        values = Workspace(backend: backend)
     }
 }

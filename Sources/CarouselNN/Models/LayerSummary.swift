@@ -23,7 +23,7 @@ public struct ModelSummary: Codable, Sendable {
 extension SequenceClassifier {
     /// Forward and backward on sizes alone.
     private func rehearse(_ shape: BatchShape) throws {
-        let batch = try batch(of: shape), context = PassContext(mode: .training)
+        let batch = try batch(of: shape, in: BatchWorkspace(backend: backend)), context = PassContext(mode: .training)
         guard let dLogits = try loss(try forward(batch, context), batch, gradient: true).dLogits else { return }
         try backward(dLogits, context)
     }

@@ -94,8 +94,10 @@ public final class SequenceClassifier {
         workspace = Workspace(backend: backend)
     }
 
-    public func upload(_ batch: SequenceBatch) throws -> DeviceBatch {
-        try DeviceBatch(batch, reversed: readsBackwards, on: backend)
+    /// A batch on the model's device.
+    /// - Parameter workspace: keeps the tensors, which the next batch in it replaces; nil = new ones.
+    public func upload(_ batch: SequenceBatch, into workspace: BatchWorkspace? = nil) throws -> DeviceBatch {
+        try DeviceBatch(batch, reversed: readsBackwards, in: workspace ?? BatchWorkspace(backend: backend))
     }
 
     /// Logits [B, C], [B, 1] with a sigmoid head; rows in the batch's order.

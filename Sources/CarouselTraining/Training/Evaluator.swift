@@ -20,14 +20,19 @@ enum Evaluator {
     static let batchSize = 128
 
     /// Runs the model over `data` without keeping anything for a backward pass.
-    /// - Parameter shouldStop: ends early with nil.
-    static func run(_ model: SequenceClassifier, _ data: EncodedDataSet, shouldStop: () -> Bool = { false }) throws -> Evaluation? {
+    /// - Parameters:
+    ///   - workspace: for the batches; nil = one of its own.
+    ///   - shouldStop: ends early with nil.
+    static func run(_ model: SequenceClassifier, _ data: EncodedDataSet, in workspace: BatchWorkspace? = nil,
+                    shouldStop: () -> Bool = { false }) throws -> Evaluation? {
+        let workspace = workspace ?? BatchWorkspace(backend: model.backend)
         var result = Evaluation(probabilities: [[Double]](repeating: [], count: data.count),
                                 losses: data.labels.isEmpty ? [] : [Double](repeating: 0, count: data.count))
-        let batches = BatchPrefetcher(data, batches: BatchPlan.evaluation(lengths: data.lengths, batchSize: batchSize))
+        let batches = BatchPrefetcher(data, batches: BatchPlan.evaluation(lengths: data.lengths, batchSize: batchSize),
+                                      reversed: model.readsBackwards)
         while let batch = batches.next() {
             if shouldStop() { return nil }
-            let uploaded = try model.upload(batch)
+            let uploaded = try model.upload(batch, into: workspace)
             let logits = try model.forward(uploaded, PassContext(mode: .inference))
             if !batch.labels.isEmpty {
                 let losses = try model.backend.readDoubles(try model.loss(logits, uploaded, gradient: false).losses)

@@ -48,9 +48,16 @@ extension MemoryPlan {
     /// - Throws: `badConfiguration` for layers that do not fit together; `outOfMemory` where not even the weights fit.
     public init(_ configuration: RunConfiguration, input: ModelInput, classes: Int, training data: EncodedDataSet,
                 evaluated: [EncodedDataSet], on backend: any Backend, limit: Int? = nil) throws {
+        try self.init(configuration, input: input, classes: classes, training: data, evaluated: evaluated,
+                      largest: LargestBatches(configuration.training, training: data, evaluated: evaluated), on: backend, limit: limit)
+    }
+
+    /// The same with the largest batches of `data` known.
+    init(_ configuration: RunConfiguration, input: ModelInput, classes: Int, training data: EncodedDataSet, evaluated: [EncodedDataSet],
+         largest: LargestBatches, on backend: any Backend, limit: Int? = nil) throws {
         let rehearsal = try Rehearsal(configuration, input: input, classes: classes, backend: backend,
                                       limit: limit ?? EnvironmentSettings.bytes(.memory))
-        self = try rehearsal.plan(LargestBatches(configuration.training, training: data, evaluated: evaluated))
+        self = try rehearsal.plan(largest)
         guard !fits else { return }
         suggestions = try rehearsal.suggestions(training: data, evaluated: evaluated)
     }

@@ -50,10 +50,11 @@ struct Rehearsal {
         var best = try BestModel(monitor: settings.monitor, store: model.store)
         note("copies of the weights", planner.allocatedBytes - counted)
 
+        let workspace = BatchWorkspace(backend: planner)
         let step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: settings.labelSmoothing)
         func train() throws {
             for shape in batches.training {
-                let batch = try model.batch(of: shape)
+                let batch = try model.batch(of: shape, in: workspace)
                 try step.run(batch, PassContext(mode: .training), learningRate: 0, lossSum: monitor.slot)
                 if let average { try planner.average(model.store.weights, into: average, decay: 1) }
             }
@@ -61,7 +62,7 @@ struct Rehearsal {
         }
         try train()
         for shape in batches.evaluation {
-            let batch = try model.batch(of: shape)
+            let batch = try model.batch(of: shape, in: workspace)
             _ = try model.loss(model.forward(batch, PassContext(mode: .inference)), batch, gradient: false)
         }
         _ = try best.offer(nil, epoch: 1, weights: average ?? model.store.weights)

@@ -7,7 +7,7 @@ extension Trainer {
     /// - Throws: `Divergence`
     func take(_ batch: SequenceBatch, learningRate: Double, averageInterval: Int, monitor: StepMonitor) throws {
         let observer = model.observer, number = optimizer.step
-        let uploaded = try observer.span(.upload) { try model.upload(batch) }
+        let uploaded = try observer.span(.upload) { try model.upload(batch, into: batchWorkspace) }
         try step.run(uploaded, context(step: number), learningRate: learningRate, lossSum: monitor.slot)
         if let average, optimizer.step % averageInterval == 0 {
             try observer.span(.average) {

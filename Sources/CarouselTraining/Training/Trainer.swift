@@ -27,6 +27,9 @@ public final class Trainer {
     var rowWeights: [Float]?
     let optimizer: Optimizer
     let step: TrainingStep
+    /// Holds the batch of the current step.
+    let batchWorkspace: BatchWorkspace
+    private let largest: LargestBatches
     /// Moving average of the weights; nil when off.
     let average: Tensor?
     /// Steps between two readings of the loss; 1 where reading costs nothing.
@@ -63,8 +66,10 @@ public final class Trainer {
         fingerprint = try DataFingerprint(data, labels: labels, preparation: preparation)
         location = Self.locator(train)
         rowWeights = settings.classWeights == .balanced ? Self.balancedWeights(training.labels, classes: labels.count) : nil
+        let evaluated = [validation, test].compactMap { $0 }
+        largest = LargestBatches(settings, training: training, evaluated: evaluated)
         memory = try MemoryPlan(configuration, input: preparation.modelInput, classes: labels.count, training: training,
-                                evaluated: [validation, test].compactMap { $0 }, on: backend)
+                                evaluated: evaluated, largest: largest, on: backend)
         try memory.check()
         (model, optimizer, average) = try memory.explaining { [preparation, labels] in
             let model = try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count,
@@ -72,6 +77,7 @@ public final class Trainer {
             return (model, try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store),
                     settings.averageDecay > 0 ? try model.store.makeCompanion() : nil)
         }
+        batchWorkspace = BatchWorkspace(backend: backend)
         step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: settings.labelSmoothing)
         if let average { try Self.copy(model.store.weights, to: average, on: backend) }
         lossInterval = backend.info.isGPU ? 16 : 1
@@ -135,6 +141,7 @@ public final class Trainer {
         try savePreparation()
         if resume { try rewriteRecords(checkpoint?.manifest.state.records ?? []) }
 
+        try memory.explaining { try reserve() }
         let loop = try TrainingLoop(self, from: checkpoint, every: interval, observe: observe, shouldStop: shouldStop)
         if resume { try rewriteModel(loop.best, loop.state.records) }
         profile?.attach(to: model)
@@ -156,6 +163,18 @@ public final class Trainer {
             try CheckpointFolder(in: folder).remove()
         }
         return result
+    }
+
+    /// Lets every buffer grow to what the largest batches need, so that no step has to allocate.
+    package func reserve() throws {
+        try backend.reserve {
+            for shape in largest.evaluation { _ = try model.forward(model.batch(of: shape, in: batchWorkspace), PassContext(mode: .inference)) }
+            for shape in largest.training {
+                let batch = try model.batch(of: shape, in: batchWorkspace), context = PassContext(mode: .training)
+                let (_, dLogits) = try model.loss(model.forward(batch, context), batch, gradient: true)
+                if let dLogits { try model.backward(dLogits, context) }
+            }
+        }
     }
 
     /// Row numbers of each batch of an epoch: 0, 1, …
@@ -202,7 +221,7 @@ public final class Trainer {
         let trained = model.store.weights
         model.store.weights = weights ?? average ?? trained
         defer { model.store.weights = trained }
-        guard let evaluation = try Evaluator.run(model, data, shouldStop: shouldStop) else { return nil }
+        guard let evaluation = try Evaluator.run(model, data, in: batchWorkspace, shouldStop: shouldStop) else { return nil }
         return ClassificationReport(labels: labels, truth: data.labels, predicted: evaluation.predicted, losses: evaluation.losses)
     }
 }

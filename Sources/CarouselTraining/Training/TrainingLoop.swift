@@ -96,7 +96,7 @@ final class TrainingLoop {
     private func trainEpoch() throws -> Bool {
         progress.begin(epoch: state.epoch, steps: state.stepInEpoch, tokens: state.epochTokens, seconds: state.epochSeconds)
         let batches = BatchPrefetcher(trainer.training, batches: Array(trainer.plan(epoch: state.epoch).dropFirst(state.stepInEpoch)),
-                                      weights: trainer.rowWeights, observer: model.observer)
+                                      weights: trainer.rowWeights, reversed: model.readsBackwards, observer: model.observer)
         while let batch = batches.next() {
             if shouldStop() { return false }
             let number = trainer.optimizer.step

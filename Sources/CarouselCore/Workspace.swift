@@ -1,6 +1,4 @@
-import CarouselCore
-
-/// A layer's tensors by name, allocated once and reused; a buffer grows when a longer batch comes.
+/// Tensors by name, allocated once and reused; a buffer grows when a longer batch comes.
 public final class Workspace {
     private let backend: any Backend
     private var buffers: [String: any DeviceBuffer] = [:]
@@ -20,5 +18,19 @@ public final class Workspace {
         let buffer = try backend.makeBuffer(count: shape.count, type: type)
         buffers[name] = buffer
         return Tensor(buffer: buffer, shape: shape)
+    }
+
+    /// The same holding integers.
+    public func tensor(_ name: String, holding values: [Int32], shape: Shape) throws -> Tensor {
+        let tensor = try tensor(name, shape, type: .int32)
+        try backend.write(values, to: tensor)
+        return tensor
+    }
+
+    /// The same holding values of the backend's scalar type.
+    public func tensor(_ name: String, holding values: [Float], shape: Shape) throws -> Tensor {
+        let tensor = try tensor(name, shape)
+        try backend.write(values, to: tensor)
+        return tensor
     }
 }
