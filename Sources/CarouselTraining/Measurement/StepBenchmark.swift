@@ -192,7 +192,10 @@ public final class StepBenchmark {
             row.share = all.median > 0 ? timing.median / all.median : 0
             return row
         }
-        return named.map { row($0.name, Timing(samples: samples($0)), allocations: counter == nil ? nil : clock.allocations[$0]) } + [row("between", Timing(samples: between)), row("all phases", all)]
+        let rows = named.map { span in
+            row(span.name, Timing(samples: samples(span)), allocations: counter == nil ? nil : clock.allocations[span])
+        }
+        return rows + [row("between", Timing(samples: between)), row("all phases", all)]
     }
 
     /// Largest resident set of this process so far, in bytes.
