@@ -82,16 +82,21 @@ void carousel_allocations_begin(void) {
     atomic_store(&counting, true);
 }
 
+CAllocationCount carousel_allocations_current(void) {
+    return (CAllocationCount){ownCalls, ownBytes, atomic_load(&allCalls), atomic_load(&allBytes)};
+}
+
 CAllocationCount carousel_allocations_end(void) {
     atomic_store(&counting, false);
     isOwn = false;
-    return (CAllocationCount){ownCalls, ownBytes, atomic_load(&allCalls), atomic_load(&allBytes)};
+    return carousel_allocations_current();
 }
 
 #else
 
 bool carousel_allocations_countable(void) { return false; }
 void carousel_allocations_begin(void) {}
+CAllocationCount carousel_allocations_current(void) { return (CAllocationCount){0, 0, 0, 0}; }
 CAllocationCount carousel_allocations_end(void) { return (CAllocationCount){0, 0, 0, 0}; }
 
 #endif

@@ -87,5 +87,6 @@ extension FuzzReader {
         ("golden-layer", goldenLayer),
         ("golden-run", goldenRun),
         ("golden-audit", goldenAudit),
+        ("bench-report", benchReport),
     ] }
 }

@@ -13,5 +13,7 @@ typedef struct {
 bool carousel_allocations_countable(void);
 /// Counts from 0 from now on.
 void carousel_allocations_begin(void);
+/// What was counted so far. To be called by the thread that began.
+CAllocationCount carousel_allocations_current(void);
 /// Stops counting. To be called by the thread that began.
 CAllocationCount carousel_allocations_end(void);

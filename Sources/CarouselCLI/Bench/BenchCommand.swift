@@ -34,12 +34,13 @@ struct BenchOptions: ParsableArguments {
     @OptionGroup var printing: OutputOptions
 
     /// Opens the device, runs, prints, saves and compares; what can be refused is refused before anything is measured.
-    func run(_ command: String, _ body: (any Backend) throws -> BenchReport) throws {
+    func run(_ command: String, _ body: (Subject) throws -> BenchReport) throws {
         printing.apply()
         if let output { try OutputFile.checkWritable(output) }
         let old = try compare.map { try BenchReport.load($0, command: command) }
-        let backend = try open()
-        let report = try body(backend)
+        let backend = try open(), host = try Device.open("cpu")
+        let machine = BenchMachine(program: CarouselProgram.configuration.version, processor: host.info.name, backend: backend)
+        let report = try body(Subject(backend: backend, host: host, machine: machine))
         let comparison = old.map { BenchComparison(old: $0, new: report) }
         if let output { try OutputFile.write(try report.json() + "\n", to: output) }
         if printing.json {
@@ -50,6 +51,19 @@ struct BenchOptions: ParsableArguments {
         }
         try Console.flush()
         for warning in comparison?.warnings ?? [] { Console.message("warning: not the same: \(warning)") }
+    }
+
+    /// What is measured.
+    struct Subject {
+        var backend: any Backend
+        /// The CPU device.
+        var host: any Backend
+        var machine: BenchMachine
+
+        /// For benchmarks of rows.
+        func benchmark(_ time: RowSeconds) throws -> Benchmark {
+            try Benchmark(on: backend, host: host, seconds: time.seconds, status: Console.status)
+        }
     }
 
     /// What `--json` prints; with `--compare` beside the comparison.
@@ -72,11 +86,6 @@ struct BenchOptions: ParsableArguments {
         let backend = try Device.open(target.device.text, plan: plan)
         Console.message("device: \(backend.info.selector), \(backend.info.name), \(plan)")
         return backend
-    }
-
-    /// Where it runs.
-    func machine(_ backend: any Backend) throws -> BenchMachine {
-        BenchMachine(program: CarouselProgram.configuration.version, processor: try Device.open("cpu").info.name, backend: backend)
     }
 }
 

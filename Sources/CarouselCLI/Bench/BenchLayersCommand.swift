@@ -22,9 +22,7 @@ struct BenchLayersCommand: ParsableCommand {
 
     func run() throws {
         let cases = cell.kinds.flatMap { kind in sizes.map { LayerCase(kind, $0) } }
-        try options.run("layers") { backend in
-            try Benchmark(on: backend, seconds: time.seconds, status: Console.status).layers(cases, machine: options.machine(backend))
-        }
+        try options.run("layers") { try $0.benchmark(time).layers(cases, machine: $0.machine) }
     }
 }
 

@@ -39,9 +39,7 @@ struct BenchOperationsCommand: ParsableCommand {
             .gather(rows: rows, width: width, vocabulary: vocabulary), .segmentSums(rows: rows, width: width, vocabulary: vocabulary),
             .crossEntropy(rows: rows, classes: classes), .adam(count: weights), .norm(count: weights),
         ]
-        try options.run("operations") { backend in
-            try Benchmark(on: backend, seconds: time.seconds, status: Console.status).operations(cases, machine: options.machine(backend))
-        }
+        try options.run("operations") { try $0.benchmark(time).operations(cases, machine: $0.machine) }
     }
 }
 

@@ -17,8 +17,6 @@ struct BenchOptionsCommand: ParsableCommand {
     @OptionGroup var options: BenchOptions
 
     func run() throws {
-        try options.run("options") { backend in
-            try Benchmark(on: backend, seconds: time.seconds, status: Console.status).options(sizes, machine: options.machine(backend))
-        }
+        try options.run("options") { try $0.benchmark(time).options(sizes, machine: $0.machine) }
     }
 }

@@ -26,11 +26,11 @@ struct BenchScalingCommand: ParsableCommand {
     }
 
     func run() throws {
-        try options.run("scaling") { backend in
-            let selector = backend.info.selector, plan = backend.plan
+        try options.run("scaling") { subject in
+            let selector = subject.backend.info.selector, plan = subject.backend.plan
             let benchmark = ScalingBenchmark(axes: axes.axes, points: points, seconds: seconds,
                                              opening: { try Device.open(selector, plan: plan) }, status: Console.status)
-            return try benchmark.run(machine: options.machine(backend))
+            return try benchmark.run(machine: subject.machine)
         }
     }
 }

@@ -33,14 +33,14 @@ struct BenchStepCommand: ParsableCommand {
     }
 
     func run() throws {
-        try options.run("step") { backend in
+        try options.run("step") { subject in
             let configuration = try source.resolve()
             var reading = configuration.data
             reading.requiresLabels = true
             let set = try data.map { try DataReader.read($0, options: reading) } ?? .text(try EmbeddedData.train())
-            let trainer = try Trainer(configuration: configuration, data: TrainingData(train: set), backend: backend, folder: nil)
+            let trainer = try Trainer(configuration: configuration, data: TrainingData(train: set), backend: subject.backend, folder: nil)
             let benchmark = try StepBenchmark(trainer, steps: steps, seconds: seconds, status: Console.status)
-            return try benchmark.run(machine: options.machine(backend), counting: Allocations.counter)
+            return try benchmark.run(machine: subject.machine, counting: Allocations.counter)
         }
     }
 }
@@ -52,8 +52,10 @@ private struct Allocations: AllocationCounting {
 
     func begin() { carousel_allocations_begin() }
 
-    func end() -> AllocationCount {
-        let count = carousel_allocations_end()
-        return AllocationCount(calls: Int(count.ownCalls), bytes: Int(count.ownBytes), allCalls: Int(count.allCalls), allBytes: Int(count.allBytes))
+    func end() -> AllocationCount { Self.count(carousel_allocations_end()) }
+    func current() -> AllocationCount { Self.count(carousel_allocations_current()) }
+
+    private static func count(_ count: CAllocationCount) -> AllocationCount {
+        AllocationCount(calls: Int(count.ownCalls), bytes: Int(count.ownBytes), allCalls: Int(count.allCalls), allBytes: Int(count.allBytes))
     }
 }

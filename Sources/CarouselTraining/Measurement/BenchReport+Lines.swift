@@ -27,6 +27,7 @@ extension BenchReport {
             ("GB/s", .right, { $0.gigabytes.map(number) }),
             (shareTitle, .right, { $0.share.map(percent) }),
             ("per FLOP", .right, { $0.ratio.map { String(format: "%.2f", $0) } }),
+            ("allocations", .right, { $0.allocations.map(number) }),
             ("memory", .right, { $0.bytes.map(MemoryPlan.text) }),
             ("of plan", .right, { row in
                 guard let bytes = row.bytes, let planned = row.plannedBytes, planned > 0 else { return nil }

@@ -23,6 +23,8 @@ public struct BenchRow: Codable, Sendable, Equatable {
     public var bytes: Int?
     /// What the device's planner said that would be.
     public var plannedBytes: Int?
+    /// Allocations of host memory by the training's thread.
+    public var allocations: Double?
     /// How the device ran it, where there is a choice.
     public var plan: String?
 
@@ -144,6 +146,11 @@ public struct BenchReport: Codable, Sendable {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue else {
             throw CarouselError(.missingInput, isFolder.boolValue ? "is a folder, not a report" : "there is no such file", at: path, hint: hint)
+        }
+        // A device or a pipe may never end, and no report is that long.
+        let facts = try? FileManager.default.attributesOfItem(atPath: URL(fileURLWithPath: path).resolvingSymlinksInPath().path)
+        guard facts?[.type] as? FileAttributeType == .typeRegular, (facts?[.size] as? Int ?? .max) <= 1 << 26 else {
+            throw CarouselError(.badData, "is not a report of `carousel bench`", at: path, hint: hint)
         }
         let bytes: Data
         do {

@@ -7,20 +7,25 @@ public final class Benchmark {
     let stopwatch: Stopwatch
     private let status: (String) -> Void
     private var peak: Double
+    /// What is asked for the peak; nil = a product on the device.
+    private let meter: (any PeakMeasuring)?
 
     /// Seconds that measuring the peak takes, at the beginning and at the end.
     private static let peakSeconds = 0.4
 
     /// Measures the device's peak.
     /// - Parameters:
+    ///   - host: the CPU device, for the peak of an OpenCL device that runs on the host's processor.
     ///   - seconds: of samples for each row, beside its warm-up.
     ///   - status: hears what is measured now.
-    public init(on backend: any Backend, seconds: Double, status: @escaping (String) -> Void = { _ in }) throws {
+    public init(on backend: any Backend, host: (any Backend)? = nil, seconds: Double, status: @escaping (String) -> Void = { _ in }) throws {
         self.backend = backend
         self.status = status
         stopwatch = Stopwatch(backend: backend, seconds: seconds)
         status("peak")
-        peak = try Self.peak(of: backend, seconds: min(Self.peakSeconds, seconds))
+        let sharesProcessor = backend.info.kind == .opencl && !backend.info.isGPU
+        meter = (sharesProcessor ? host : backend) as? any PeakMeasuring
+        peak = try Self.peak(of: backend, meter, seconds: min(Self.peakSeconds, seconds))
     }
 
     // MARK: The peak
@@ -28,8 +33,8 @@ public final class Benchmark {
     /// Rows and columns of the product that stands for the peak of a device that cannot measure its own.
     private static func peakProduct(of backend: any Backend) -> Int { backend.info.isGPU ? 4096 : 1024 }
 
-    private static func peak(of backend: any Backend, seconds: Double) throws -> Double {
-        if let device = backend as? any PeakMeasuring { return try device.measurePeak(seconds: seconds) }
+    private static func peak(of backend: any Backend, _ meter: (any PeakMeasuring)?, seconds: Double) throws -> Double {
+        if let meter { return try meter.measurePeak(seconds: seconds) }
         let size = peakProduct(of: backend)
         let product = OperationCase.product(m: size, n: size, k: size, transposeA: false, transposeB: true)
         let timing = try Stopwatch(backend: backend, seconds: seconds).time([product.make(on: backend)])[0]
@@ -38,13 +43,13 @@ public final class Benchmark {
 
     private var peakMethod: String {
         let size = Self.peakProduct(of: backend)
-        return (backend as? any PeakMeasuring)?.peakMethod ?? "a matrix product of \(size) x \(size) x \(size) on this device"
+        return meter?.peakMethod ?? "a matrix product of \(size) x \(size) x \(size) on this device"
     }
 
     /// The report of `rows`, with shares of the larger of the peaks before and after them: others may have used the machine.
     private func report(_ command: String, _ machine: BenchMachine, _ rows: [BenchRow], notes: [String] = []) throws -> BenchReport {
         status("peak")
-        peak = max(peak, try Self.peak(of: backend, seconds: min(Self.peakSeconds, stopwatch.seconds)))
+        peak = max(peak, try Self.peak(of: backend, meter, seconds: min(Self.peakSeconds, stopwatch.seconds)))
         var report = BenchReport(command: command, machine: machine, rows: rows, notes: notes)
         report.peak = peak * 1e-9
         report.peakMethod = peakMethod

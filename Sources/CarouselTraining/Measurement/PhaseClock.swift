@@ -6,30 +6,44 @@ import CarouselCore
 /// `@unchecked`: used by one thread only.
 final class PhaseClock: SpanObserver, @unchecked Sendable {
     private let backend: any Backend
-    private var started: [Int] = []
+    private let counter: (any AllocationCounting)?
+    private var started: [(time: Int, calls: Int)] = []
     private(set) var seconds: [Span: Double] = [:]
+    /// Allocations of this thread.
+    private(set) var allocations: [Span: Int] = [:]
     /// Phases as they first ended.
     private(set) var order: [Span] = []
     /// The first error of the device.
     private(set) var problem: (any Error)?
 
-    init(_ backend: any Backend) { self.backend = backend }
+    init(_ backend: any Backend, counting counter: (any AllocationCounting)? = nil) {
+        self.backend = backend
+        self.counter = counter
+    }
 
     func begin(_ span: Span) {
         settle()
-        started.append(HostClock.nanoseconds)
+        started.append((0, 0))
+        // Last, so that nothing of this clock is counted.
+        started[started.count - 1] = (HostClock.nanoseconds, counter?.current().calls ?? 0)
     }
 
     func end(_ span: Span) {
+        let calls = counter?.current().calls ?? 0
         settle()
+        let now = HostClock.nanoseconds
         guard let start = started.popLast() else { return }
         if seconds[span] == nil { order.append(span) }
-        seconds[span, default: 0] += Double(HostClock.nanoseconds - start) * 1e-9
+        seconds[span, default: 0] += Double(now - start.time) * 1e-9
+        allocations[span, default: 0] += calls - start.calls
     }
 
-    /// Forgets times, not the order.
+    /// Forgets times and counts, not the order.
     func reset() {
-        for span in seconds.keys { seconds[span] = 0 }
+        for span in order {
+            seconds[span] = 0
+            allocations[span] = 0
+        }
     }
 
     private func settle() {

@@ -22,6 +22,8 @@ public struct AllocationCount: Sendable, Equatable {
 public protocol AllocationCounting {
     /// Counts from 0, this thread's and all threads'.
     func begin()
+    /// So far.
+    func current() -> AllocationCount
     func end() -> AllocationCount
 }
 
@@ -37,6 +39,7 @@ public final class StepBenchmark {
     private let batches: [[Int]]
     private let monitor: StepMonitor
     private var best: BestModel
+    private let stepsPerEpoch: Int
     private let averageInterval: Int
     private let rate: LearningRate
     private let status: (String) -> Void
@@ -58,6 +61,7 @@ public final class StepBenchmark {
         let settings = trainer.configuration.training
         monitor = try StepMonitor(model: trainer.model, optimizer: trainer.optimizer, interval: trainer.lossInterval)
         best = try BestModel(monitor: settings.monitor, store: trainer.model.store)
+        stepsPerEpoch = plan.count
         averageInterval = Trainer.averageInterval(stepsPerEpoch: plan.count)
         rate = LearningRate(settings, stepsPerEpoch: plan.count)
     }
@@ -77,7 +81,7 @@ public final class StepBenchmark {
         try monitor.settle()
         _ = try best.offer(nil, epoch: 1, weights: trainer.average ?? trainer.model.store.weights)
         var (undisturbed, memory) = try passes(counter)
-        let phases = try phases()
+        let phases = try phases(counter)
         let tokens = batches.joined().reduce(0) { $0 + trainer.training.lengths[$1] }, steps = Double(batches.count)
         for i in undisturbed.samples.indices { undisturbed.samples[i] /= steps }
         var report = BenchReport(command: "step", machine: machine)
@@ -95,14 +99,16 @@ public final class StepBenchmark {
     }
 
     /// All batches once, as a training takes them.
-    private func pass(prefetching: Bool) throws {
+    /// - Parameter begin: called before the first step, when the thread that prepares batches is there.
+    private func pass(prefetching: Bool, begin: () -> Void = {}) throws {
         let data = trainer.training
         let observer = trainer.model.observer
         var made: BatchPrefetcher?
         if prefetching { made = BatchPrefetcher(data, batches: batches, weights: trainer.rowWeights) }
+        begin()
         for rows in batches {
             // A fixed place in the schedule: the rate must not fall to 0 over many passes.
-            let number = trainer.optimizer.step % max(1, trainer.plan(epoch: 0).count)
+            let number = trainer.optimizer.step % stepsPerEpoch
             func take(_ batch: SequenceBatch) throws {
                 try trainer.take(batch, learningRate: rate(step: number), averageInterval: averageInterval, monitor: monitor)
             }
@@ -123,8 +129,7 @@ public final class StepBenchmark {
         status("steps as in training")
         let planner = backend as? any MemoryPlanner, steps = Double(batches.count)
         let buffersBefore = planner?.madeBuffers ?? 0
-        counter?.begin()
-        try pass(prefetching: true)
+        try pass(prefetching: true) { counter?.begin() }
         try backend.finish()
         let allocations = counter?.end()
         var facts: [BenchFact] = []
@@ -163,28 +168,34 @@ public final class StepBenchmark {
     }
 
     /// A row for every phase, then their sum with the work between them.
-    private func phases() throws -> [BenchRow] {
+    private func phases(_ counter: (any AllocationCounting)?) throws -> [BenchRow] {
         status("phases")
-        let clock = PhaseClock(backend), steps = Double(batches.count), whole = Span.step(0)
+        let clock = PhaseClock(backend, counting: counter), steps = Double(batches.count), whole = Span.step(0)
         trainer.model.observer = clock
         defer { trainer.model.observer = nil }
         var passes: [[Span: Double]] = []
+        counter?.begin()
         _ = try repeated {
             clock.reset()
             try pass(prefetching: false)
             passes.append(clock.seconds)
         }
+        _ = counter?.end()
         if let problem = clock.problem { throw problem }
         func samples(_ span: Span) -> [Double] { passes.map { ($0[span] ?? 0) / steps } }
         let all = Timing(samples: samples(whole))
         let named = clock.order.filter { $0 != whole }
         let between = passes.map { times in ((times[whole] ?? 0) - named.reduce(0) { $0 + (times[$1] ?? 0) }) / steps }
-        func row(_ name: String, _ timing: Timing) -> BenchRow {
+        func row(_ name: String, _ timing: Timing, allocations: Int? = nil) -> BenchRow {
             var row = BenchRow(name, timing)
+            row.allocations = allocations.map { Double($0) / steps }
             row.share = all.median > 0 ? timing.median / all.median : 0
             return row
         }
-        return named.map { row($0.name, Timing(samples: samples($0))) } + [row("between", Timing(samples: between)), row("all phases", all)]
+        let rows = named.map { span in
+            row(span.name, Timing(samples: samples(span)), allocations: counter == nil ? nil : clock.allocations[span])
+        }
+        return rows + [row("between", Timing(samples: between)), row("all phases", all)]
     }
 
     /// Largest resident set of this process so far, in bytes.
