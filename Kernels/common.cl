@@ -153,10 +153,10 @@ static float add_lanes(float16 v) {
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
 // The register tile of the `cpu` family: c[i, j] = (c[i, j] if `load`) + sum over k of a[i, k] * panel[k, j]
-// + bias[j], for i < rows <= 8 and j < columns <= 32. a[i, k] lies at i * a_row + k * a_step; the panel is
-// [K, 32], zero past the last column. Sixteen accumulators of 16 floats stay in registers; rows past `rows`
+// + bias[j], for i < rows <= 8 and j < columns <= 32. a[i, k] lies at i * a_row + k * a_step; the panel's rows of 32
+// lie panel_step apart (32 if it was packed), zero past the last column. Sixteen accumulators of 16 floats stay in registers; rows past `rows`
 // repeat the last one and are not stored. Each element is one chain of fma in the order of k.
-static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, const __global float *panel, int K,
+static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, const __global float *panel, size_t panel_step, int K,
                       const __global float *bias, __global float *c, size_t c_row, int rows, int columns, int load) {
     const int whole = rows == 8 && columns == 32;
     float edge[8 * 32];
@@ -179,7 +179,7 @@ static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, cons
     size_t at = 0;
     for (int k = 0; k < K; k++) {
         const float16 b0 = vload16(0, panel), b1 = vload16(1, panel);
-        panel += 32;
+        panel += panel_step;
 #define MULTIPLY_ROW(i)                                 \
     {                                                   \
         const float16 x = (float16)(a##i[at]);          \
@@ -212,7 +212,7 @@ static void panel_product(const __global float *a, size_t a_row, int rows, const
     for (int n = 0; n < N; n += 32) {
         const __global float *panel = panels + ((size_t)(n / 32) * panel_rows + first) * 32;
         for (int m = 0; m < rows; m += 8)
-            tile_8x32(a + m * a_row, a_row, 1, panel, K, 0, c + m * c_row + n, c_row, min(8, rows - m),
+            tile_8x32(a + m * a_row, a_row, 1, panel, 32, K, 0, c + m * c_row + n, c_row, min(8, rows - m),
                       min(32, N - n), load);
     }
 }

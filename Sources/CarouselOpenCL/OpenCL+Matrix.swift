@@ -22,6 +22,8 @@ struct PackedPanels {
     let panels: Tensor
     let k: Int
     let n: Int
+    /// Greater than 0: `panels` is the operand itself, its rows so far apart, and N is a multiple of 32.
+    var stride = 0
 }
 
 extension Tensor {
@@ -44,6 +46,7 @@ extension OpenCLBackend {
         guard p.m > 0, p.n > 0 else { return }
         switch family {
         case .gpu: try multiplyTiled(p)
+        case .cpu where p.transposeA && !p.transposeB && p.bias == nil && p.m >= p.n && p.k >= 8 * p.n: try multiplyLong(p)
         case .cpu: try multiply(p, panels: pack(p.b, stride: p.strideB, transpose: p.transposeB, k: p.k, n: p.n))
         }
     }
@@ -82,6 +85,19 @@ extension OpenCLBackend {
         return PackedPanels(panels: panels, k: k, n: n)
     }
 
+    /// a^T b over many rows, the shape of every weight gradient, by way of its transpose: so only the narrower operand needs
+    /// the transposed copy, and the wider one is read where it lies.
+    private func multiplyLong(_ p: StridedProduct) throws {
+        let transposed = try makeTensor(shape: [p.n, p.m])
+        let flipped = StridedProduct(a: p.b, strideA: p.strideB, transposeA: true, b: p.a, strideB: p.strideA, c: transposed,
+                                     strideC: p.m, m: p.n, n: p.m, k: p.k)
+        let isWhole = p.m % 32 == 0
+        try multiply(flipped, panels: isWhole ? PackedPanels(panels: p.a, k: p.k, n: p.m, stride: p.strideA)
+                                              : pack(p.a, stride: p.strideA, transpose: false, k: p.k, n: p.m))
+        try launch(.matmulAddTransposed, panelDefines, global: ((p.m + 31) / 32, (p.n + 31) / 32, 1),
+                   [.tensor(transposed), .tensor(p.c), .int(p.strideC), .int(p.n), .int(p.m), .flag(p.accumulate)])
+    }
+
     private func multiply(_ p: StridedProduct, panels: PackedPanels) throws {
         var a = p.a
         if p.transposeA {
@@ -99,7 +115,7 @@ extension OpenCLBackend {
         }
         try launch(.matmulPanels, panelDefines, global: ((p.n + width - 1) / width, groups, 1),
                    [.tensor(a), .int(p.strideA), .flag(p.transposeA), .tensor(panels.panels), .optional(p.bias),
-                    .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate), .int(width)])
+                    .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate), .int(width), .int(panels.stride)])
     }
 
     public func columnSums(of x: Tensor, into sums: Tensor, accumulate: Bool) throws {

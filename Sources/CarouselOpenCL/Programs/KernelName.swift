@@ -12,6 +12,7 @@ struct KernelName: Hashable {
     static let matmulSumSlices = KernelName("matmul", "matmul_sum_slices")
     static let matmulPackPanels = KernelName("matmul", "matmul_pack_panels")
     static let matmulPackRows = KernelName("matmul", "matmul_pack_rows")
+    static let matmulAddTransposed = KernelName("matmul", "matmul_add_transposed")
     static let matmulPanels = KernelName("matmul", "matmul_panels")
 
     static let fill = KernelName("vector", "vector_fill")

@@ -31,6 +31,8 @@ final class StepMonitor {
     private let interval: Int
     private let losses: Tensor
     private let norms: Tensor
+    /// [1] Σ w² of the last look at the weights.
+    private let norm: Tensor
     private var pending: [(weight: Double, step: Int)] = []
     private var lastStep = 0
     private(set) var sum = 0.0
@@ -51,6 +53,7 @@ final class StepMonitor {
         backend = model.backend
         losses = try backend.makeTensor(shape: [interval])
         norms = try backend.makeTensor(shape: [interval])
+        norm = try backend.makeTensor(shape: [1])
         lastGood = try model.store.makeCompanion()
         try Trainer.copy(model.store.weights, to: lastGood, on: backend)
     }
@@ -108,7 +111,6 @@ final class StepMonitor {
 
     /// False when the weights are broken; then nothing is kept.
     private func keepIfGood() throws -> Bool {
-        let norm = try backend.makeTensor(shape: [1])
         try backend.squaredNorm(of: model.store.weights, into: norm, accumulate: false)
         guard try backend.readDoubles(norm)[0].isFinite else { return false }
         try Trainer.copy(model.store.weights, to: lastGood, on: backend)
