@@ -23,8 +23,9 @@ static Job plan(const cvContext *context, const cvProduct *p) {
     job.panels = cvPieces(p->n, job.panelColumns);
     job.rowsPerBlock = context->tuning.productRows;
     job.panelsPerBlock = cvMax(1, context->tuning.productColumns / job.panelColumns);
-    // At least eight pieces where the shape gives them.
-    while (cvPieces(p->m, job.rowsPerBlock) * cvPieces(job.panels, job.panelsPerBlock) < 8) {
+    // Some pieces for every thread where the shape gives them; the cut changes no result.
+    long wanted = cvMax(8, 2 * cvPoolThreads(context->pool));
+    while (cvPieces(p->m, job.rowsPerBlock) * cvPieces(job.panels, job.panelsPerBlock) < wanted) {
         // Rows first: every block of columns packs a transposed a anew.
         if (job.rowsPerBlock > 48) job.rowsPerBlock /= 2;
         else if (job.panelsPerBlock > 1) job.panelsPerBlock /= 2;

@@ -29,9 +29,10 @@ long cvRecurrentBlock(const cvContext *context, int kind, long hidden, long stat
     // Weights beyond a second-level cache are read from the third once per block and step: larger blocks
     // share each reading among more rows.
     bool large = gateCount(kind) * hidden * state * (long)sizeof(float) > 768 * 1024;
-    if (batch <= 8) return cvMax(1, cvPieces(batch, 2));
-    if (batch <= 16) return 8;
-    return large && batch >= 48 ? context->tuning.largeBlockRows : context->tuning.blockRows;
+    long most = large && batch >= 48 ? context->tuning.largeBlockRows : context->tuning.blockRows;
+    // As many blocks for every thread, so that none is idle; how rows are shared out changes no result.
+    long blocks = cvRound(cvPieces(batch, most), cvPoolThreads(context->pool));
+    return cvMax(1, cvPieces(batch, blocks));
 }
 
 static long areaSize(const cvRecurrent *p, long block) {
