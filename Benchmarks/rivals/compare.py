@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from typing import Any
 
 from batches import read_batches
 from competitors import Carousel, Competitor, Machine, PythonRival, RivalError, Worker
-from probes import Framework, Probe, probe
+from probes import Framework, Probe, probe, thread_counts
 from report import Result, Row, probe_lines, row_lines, summary_lines
 
 HERE = Path(__file__).resolve().parent
@@ -39,7 +40,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="models to compare")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("rivals-results"), help="folder for results.json, results.md and logs")
-    parser.add_argument("--minutes", type=float, default=35, help="time for everything; the slowest competitors are only sampled to stay within")
+    parser.add_argument("--minutes", type=float, default=35,
+                        help="time for everything; the slowest competitors are only sampled to stay within")
     parser.add_argument("--limit", type=float, default=300, help="seconds after which an epoch is ended and extrapolated")
     parser.add_argument("--sample", type=float, default=20, help="seconds of a competitor that is only sampled")
     parser.add_argument("--probe", type=float, default=2.5, help="seconds of each probe")
@@ -99,8 +101,8 @@ def fit(chosen: list[Entry], args: argparse.Namespace, devices: int, spent: floa
 
     def estimate() -> float:
         # Evaluations are a tenth of an epoch, and each process needs some seconds to start.
-        rivals = sum(args.sample if e.sampled else 1.1 * args.epochs * min(e.probe.seconds, args.limit) for e in chosen)
-        own = sum(args.epochs * devices * (best[row] / 2 + 6) for row in args.rows)
+        rivals: float = sum(args.sample if e.sampled else 1.1 * args.epochs * min(e.probe.seconds, args.limit) for e in chosen)
+        own: float = sum(args.epochs * devices * (best[row] / 2 + 6) for row in args.rows)
         return spent + rivals + own + 8 * len(chosen)
 
     order = sorted((e for e in chosen if e.probe.seconds > best[e.row]), key=lambda e: -e.probe.seconds)
@@ -141,12 +143,14 @@ def contestants(row: str, file: Path, chosen: list[Entry], args: argparse.Namesp
                        args.epochs)
         found.append((run, Result(name, None, True), args.limit))
     for entry in (e for e in chosen if e.row == row):
-        result = Result(entry.name, entry.probe.threads, False)
+        result = Result(entry.name, entry.probe.threads, False, mode=entry.probe.mode)
+        worker = Worker(entry.framework.python, entry.framework.script, entry.probe.threads, args.output / f"{entry.framework.name}.log")
         try:
-            worker = Worker(entry.framework.python, entry.framework.script, entry.probe.threads, args.output / f"{entry.framework.name}.log")
             rival = PythonRival(f"{entry.name} ({entry.probe.mode})", entry.probe.threads, worker, file, entry.probe.mode,
                                 entry.sampled)
         except RivalError as error:
+            worker.close()
+            result.failure = str(error)
             say(f"  {row}  {entry.name}: {error}")
             continue
         found.append((rival, result, args.sample if entry.sampled else args.limit))
@@ -161,7 +165,9 @@ def export(row: str, args: argparse.Namespace, work: Path) -> Path:
     """The tokens and batches of a row, as Carousel trains on them."""
     file = work / f"{row}.safetensors"
     command = [args.carousel, "bench", "batches", args.data, "--config", configuration(row), "--epochs", str(args.epochs), "--output", file]
-    subprocess.run(command + (["--validation", args.held_out] if args.held_out else []), check=True, stderr=subprocess.DEVNULL)
+    found = subprocess.run(command + ["--quiet"] + (["--validation", args.held_out] if args.held_out else []), check=False)
+    if found.returncode:
+        raise SystemExit(found.returncode)
     return file
 
 
@@ -201,6 +207,8 @@ def write(args: argparse.Namespace, facts: dict[str, Any], rows: list[Row], prob
 
 def main() -> int:
     args = arguments()
+    # An end from outside leaves no process and no folder behind either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.monotonic()
     args.output.mkdir(parents=True, exist_ok=True)
     all_frameworks = frameworks(args.environments)
@@ -212,7 +220,8 @@ def main() -> int:
                  "data": args.data.name, "epochs": args.epochs, "versions": versions(all_frameworks, args.output / "versions.log")}
         say(f"{facts['machine']}; OpenCL: {opencl or 'left out'}; {facts['versions']}")
         files = {row: export(row, args, work) for row in args.rows}
-        say("probes")
+        most = len(args.rows) * len(thread_counts()) * sum(len(modes) for f in all_frameworks for modes in f.groups.values())
+        say(f"probes: at most {most * (args.probe + 5) / 60:.0f} minutes, then an estimate of the rest")
         found = [p for framework in all_frameworks
                  for p in probe(framework, files, args.probe, args.output / f"{framework.name}.log", say)]
         chosen, estimate = fit(entries(found, all_frameworks, args.rows), args, len(devices), time.monotonic() - start)

@@ -204,7 +204,8 @@ class Carousel:
         log = self.folder.with_name(self.folder.name + ".log")
         busy, start = Machine.busy(), time.monotonic()
         with log.open("w") as output:
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=output, env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+            environment = {**os.environ, "SWIFT_BACKTRACE": "enable=no"}
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=output, env=environment)
         try:
             own = self.wait(process, number, start + limit + 60)
         finally:
@@ -221,7 +222,7 @@ class Carousel:
                      max(0.0, others) / (time.monotonic() - start) / Machine.cores)
 
     def wait(self, process: subprocess.Popen[bytes], number: int, deadline: float) -> float | None:
-        """Waits for the end of the epoch and of the process; returns its processor seconds, nil when it had to be killed."""
+        """Waits for the end of the epoch and of the process; returns its processor seconds, None when it had to be killed."""
         used = 0.0
         interrupted = False
         while process.poll() is None:

@@ -94,8 +94,10 @@ class CarouselLayers:
     def measure(self, case: Case) -> None:
         """Adds the median of one turn to the case."""
         size = ",".join(str(value) for value in (case.size if case.size[4] > 1 else case.size[:4]))
-        command = [self.program, "bench", "layers", "--cell", case.cell, "--sizes", size, "--device", self.device,
-                   "--seconds", str(self.seconds), "--json", "--quiet"] + (["--input-gradient"] if self.has_input_gradient else [])
+        command: list[str | Path] = [self.program, "bench", "layers", "--cell", case.cell, "--sizes", size, "--device", self.device,
+                   "--seconds", str(self.seconds), "--json", "--quiet"]
+        if self.has_input_gradient:
+            command.append("--input-gradient")
         found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120 + 10 * self.seconds)
         if found.returncode != 0:
             raise RivalError(f"carousel bench layers ended with {found.returncode}: {found.stderr[-300:]}")
@@ -187,7 +189,8 @@ def main() -> int:
         print("\n".join(lines([case], input_gradient)[2:]), file=sys.stderr, flush=True)
     found = torch.ask(1, {"do": "versions"}, 30)
     torch.close()
-    text = [f"{Machine.model()}; {datetime.now(timezone.utc).date().isoformat()}; torch {found['torch']}; Carousel on {args.device}", "",
+    date = datetime.now(timezone.utc).date().isoformat()
+    text = [f"{Machine.model()}; {date}; torch {found['torch']}; Carousel on {args.device}", "",
             *lines(cases, input_gradient), "",
             "ms and GFLOP/s of forward with backward, float32, the fastest of the turns' medians. The gradient of the first layer's input is "
             + ("computed by both." if input_gradient else "not asked for; PyTorch's LSTM computes it all the same.")]
