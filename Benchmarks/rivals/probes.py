@@ -37,8 +37,9 @@ class Framework:
 
 
 def thread_counts() -> list[int]:
-    """One thread, and one per core that this process may use."""
-    return sorted({1, len(os.sched_getaffinity(0))})
+    """1, 2, 4, … and all cores that this process may use."""
+    cores = len(os.sched_getaffinity(0))
+    return sorted({1 << power for power in range(cores.bit_length()) if 1 << power < cores} | {cores})
 
 
 def probe(framework: Framework, files: dict[str, Path], seconds: float, log: Path, say: Callable[[str], None]) -> list[Probe]:
