@@ -46,7 +46,7 @@ def probe(framework: Framework, files: dict[str, Path], seconds: float, log: Pat
     """All modes and thread counts of one framework on all rows.
 
     A mode that is more than twice as slow as the best so far is not tried with more threads. A probe that takes `seconds` and ten
-    more is ended: with two threads PyTorch's layers are on some machines slower by two orders of magnitude than with one.
+    more is ended: with two threads PyTorch's layers can be more than ten times slower than with one.
     """
     found: list[Probe] = []
     modes = [mode for group in framework.groups.values() for mode in group]
