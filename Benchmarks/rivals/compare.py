@@ -114,10 +114,10 @@ def fit(chosen: list[Entry], args: argparse.Namespace, devices: int, spent: floa
 
 
 def measure(row: Row, competitors: list[tuple[Competitor, Result, float]], epochs: int, limit: float) -> None:
-    """The turns: every competitor trains one epoch, then every one the next. Sampled ones have one turn."""
+    """The turns: every competitor trains one epoch, then every one the next. An epoch that was not run to its end is the last."""
     for number in range(epochs):
         for competitor, result, seconds in competitors:
-            if result.failure or (number > 0 and not result.whole):
+            if result.failure or (result.epochs and result.epochs[-1].share < 1):
                 continue
             try:
                 epoch = competitor.epoch(number, min(seconds, limit))
@@ -178,14 +178,23 @@ def described(name: str, file: Path) -> Row:
                len(data.held_out.labels))
 
 
-def versions(all_frameworks: list[Framework], log: Path) -> dict[str, str]:
+def versions(all_frameworks: list[Framework], carousel: Path, log: Path) -> dict[str, str]:
     """Of everything that takes part."""
-    found: dict[str, str] = {}
+    name, number = subprocess.run([carousel, "--version"], capture_output=True, text=True, check=True).stdout.split()
+    found = {name: number}
     for framework in all_frameworks:
         worker = Worker(framework.python, framework.script, 1, log)
         found |= worker.ask({"do": "versions"}, 60)
         worker.close()
     return found
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """A row with the seconds its table shows."""
+    value = dataclasses.asdict(row)
+    for entry, result in zip(value["results"], row.results):
+        entry |= {"seconds": result.seconds if result.epochs else None, "is_extrapolated": not result.whole}
+    return value
 
 
 def write(args: argparse.Namespace, facts: dict[str, Any], rows: list[Row], probes: list[Probe]) -> list[str]:
@@ -199,7 +208,7 @@ def write(args: argparse.Namespace, facts: dict[str, Any], rows: list[Row], prob
               "Seconds are those of the fastest epoch. ~: extrapolated from a part of an epoch. disturbed: the share of the machine that "
               "other programs took in the worst epoch.", ""]
     (args.output / "results.md").write_text("\n".join(lines))
-    result = {**facts, "rows": [dataclasses.asdict(row) for row in rows],
+    result = {**facts, "rows": [as_json(row) for row in rows],
               "probes": [{**dataclasses.asdict(p), "seconds": None if p.ended else p.seconds} for p in probes]}
     (args.output / "results.json").write_text(json.dumps(result, indent=1) + "\n")
     return lines
@@ -217,7 +226,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="carousel-rivals-") as folder:
         work = Path(folder)
         facts = {"date": datetime.now(timezone.utc).date().isoformat(), "machine": Machine.model(), "opencl": opencl,
-                 "data": args.data.name, "epochs": args.epochs, "versions": versions(all_frameworks, args.output / "versions.log")}
+                 "data": args.data.name, "epochs": args.epochs, "versions": versions(all_frameworks, args.carousel, args.output / "versions.log")}
         say(f"{facts['machine']}; OpenCL: {opencl or 'left out'}; {facts['versions']}")
         files = {row: export(row, args, work) for row in args.rows}
         most = len(args.rows) * len(thread_counts()) * sum(len(modes) for f in all_frameworks for modes in f.groups.values())

@@ -96,7 +96,8 @@ def summary_lines(rows: list[Row]) -> list[str]:
             if rival is None:
                 continue
             whole = f"{'~' if not (rival.whole and result.whole) else ''}{rival.seconds / result.seconds:.2f}"
-            lines.append([row.name, f"{rival.name}, {rival.threads} thread{'s' if (rival.threads or 2) > 1 else ''}", rival.time,
+            threads = f"{rival.threads} thread{'s' if (rival.threads or 2) > 1 else ''}"
+            lines.append([row.name, f"{rival.name}, {threads}", rival.time,
                           result.name, result.time, whole, f"{last_accuracy(rival)} / {last_accuracy(result)}"])
     return table(["row", "best rival", "s per epoch", "Carousel on", "s per epoch", "ratio", "accuracy at the end, rival / Carousel"], lines)
 
