@@ -146,8 +146,7 @@ def contestants(row: str, file: Path, chosen: list[Entry], args: argparse.Namesp
         result = Result(entry.name, entry.probe.threads, False, mode=entry.probe.mode)
         worker = Worker(entry.framework.python, entry.framework.script, entry.probe.threads, args.output / f"{entry.framework.name}.log")
         try:
-            rival = PythonRival(f"{entry.name} ({entry.probe.mode})", entry.probe.threads, worker, file, entry.probe.mode,
-                                entry.sampled)
+            rival = PythonRival(f"{entry.name} ({entry.probe.mode})", entry.probe.threads, worker, file, entry.probe.mode)
         except RivalError as error:
             worker.close()
             result.failure = str(error)

@@ -154,8 +154,6 @@ class PythonRival:
     worker: Worker
     file: Path
     mode: str
-    is_sampled: bool = False
-    """Only a part of an epoch is wanted: warmed up, so that what is done once does not count many times."""
 
     def __post_init__(self) -> None:
         self.worker.ask({"do": "load", "file": str(self.file), "mode": self.mode}, 300)
@@ -164,10 +162,10 @@ class PythonRival:
         pid = self.worker.process.pid
         busy, own, start = Machine.busy(), Machine.used_by(pid), time.monotonic()
         # A limit is looked at between two batches; some of these take minutes where threads fight for cores.
-        answer = self.worker.ask({"do": "epoch", "epoch": number, "seconds": limit, "warm_up": 2 if self.is_sampled else 0}, limit + 120)
+        answer = self.worker.ask({"do": "epoch", "epoch": number, "seconds": limit}, limit + 120)
         others = Machine.busy() - busy - (Machine.used_by(pid) - own)
         share = answer["share"]
-        epoch = Epoch(answer["seconds"] / share, share, None, answer["loss"],
+        epoch = Epoch(answer["seconds"], share, None, answer["loss"],
                       max(0.0, others) / (time.monotonic() - start) / Machine.cores)
         if share == 1:
             epoch.accuracy = self.worker.ask({"do": "evaluate"}, 300)["accuracy"]

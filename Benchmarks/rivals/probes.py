@@ -61,8 +61,8 @@ def probe(framework: Framework, files: dict[str, Path], seconds: float, log: Pat
                 try:
                     worker = worker or Worker(framework.python, framework.script, threads, log)
                     worker.ask({"do": "load", "file": str(file), "mode": mode}, 120)
-                    answer = worker.ask({"do": "epoch", "epoch": 0, "seconds": seconds, "warm_up": 2}, seconds + 10)
-                    found.append(Probe(row, framework.name, mode, threads, answer["seconds"] / max(answer["share"], 1e-9)))
+                    answer = worker.ask({"do": "epoch", "epoch": 0, "seconds": seconds}, seconds + 10)
+                    found.append(Probe(row, framework.name, mode, threads, answer["seconds"]))
                 except TooSlow:
                     worker = None
                     found.append(Probe(row, framework.name, mode, threads, float("inf"), ended=True))
