@@ -61,7 +61,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     header_length = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8:8 + header_length])
     metadata = header.pop("__metadata__", {})
-    types = {"I32": np.dtype("<i4"), "I64": np.dtype("<i8"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+    types: dict[str, np.dtype[Any]] = {"I32": np.dtype("<i4"), "I64": np.dtype("<i8"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
     tensors: dict[str, Array] = {}
     for name, entry in header.items():
         begin, end = (8 + header_length + offset for offset in entry["data_offsets"])

@@ -39,7 +39,8 @@ def main() -> int:
                 for name, value, expected, tolerance in compare(row, args, work, workers):
                     holds = abs(value - expected) <= tolerance
                     wrong += not holds
-                    print(f"{'ok  ' if holds else 'FAIL'}  {row:14s} {name:42s} {value:.7f}  {expected:.7f}  within {tolerance:g}", flush=True)
+                    verdict = "ok  " if holds else "FAIL"
+                    print(f"{verdict}  {row:14s} {name:28s} {value:.7f}  {expected:.7f}  within {tolerance:g}", flush=True)
         finally:
             for worker in workers.values():
                 worker.close()

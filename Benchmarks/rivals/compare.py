@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from typing import Any
 
 from batches import read_batches
 from competitors import Carousel, Competitor, Machine, PythonRival, RivalError, Worker
-from probes import Framework, Probe, probe
+from probes import Framework, Probe, probe, thread_counts
 from report import Result, Row, probe_lines, row_lines, summary_lines
 
 HERE = Path(__file__).resolve().parent
@@ -39,7 +40,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="models to compare")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("rivals-results"), help="folder for results.json, results.md and logs")
-    parser.add_argument("--minutes", type=float, default=35, help="time for everything; the slowest competitors are only sampled to stay within")
+    parser.add_argument("--minutes", type=float, default=35,
+                        help="time for everything; the slowest competitors are only sampled to stay within")
     parser.add_argument("--limit", type=float, default=300, help="seconds after which an epoch is ended and extrapolated")
     parser.add_argument("--sample", type=float, default=20, help="seconds of a competitor that is only sampled")
     parser.add_argument("--probe", type=float, default=2.5, help="seconds of each probe")
@@ -99,8 +101,8 @@ def fit(chosen: list[Entry], args: argparse.Namespace, devices: int, spent: floa
 
     def estimate() -> float:
         # Evaluations are a tenth of an epoch, and each process needs some seconds to start.
-        rivals = sum(args.sample if e.sampled else 1.1 * args.epochs * min(e.probe.seconds, args.limit) for e in chosen)
-        own = sum(args.epochs * devices * (best[row] / 2 + 6) for row in args.rows)
+        rivals: float = sum(args.sample if e.sampled else 1.1 * args.epochs * min(e.probe.seconds, args.limit) for e in chosen)
+        own: float = sum(args.epochs * devices * (best[row] / 2 + 6) for row in args.rows)
         return spent + rivals + own + 8 * len(chosen)
 
     order = sorted((e for e in chosen if e.probe.seconds > best[e.row]), key=lambda e: -e.probe.seconds)
@@ -112,10 +114,10 @@ def fit(chosen: list[Entry], args: argparse.Namespace, devices: int, spent: floa
 
 
 def measure(row: Row, competitors: list[tuple[Competitor, Result, float]], epochs: int, limit: float) -> None:
-    """The turns: every competitor trains one epoch, then every one the next. Sampled ones have one turn."""
+    """The turns: every competitor trains one epoch, then every one the next. An epoch that was not run to its end is the last."""
     for number in range(epochs):
         for competitor, result, seconds in competitors:
-            if result.failure or (number > 0 and not result.whole):
+            if result.failure or (result.epochs and result.epochs[-1].share < 1):
                 continue
             try:
                 epoch = competitor.epoch(number, min(seconds, limit))
@@ -141,12 +143,13 @@ def contestants(row: str, file: Path, chosen: list[Entry], args: argparse.Namesp
                        args.epochs)
         found.append((run, Result(name, None, True), args.limit))
     for entry in (e for e in chosen if e.row == row):
-        result = Result(entry.name, entry.probe.threads, False)
+        result = Result(entry.name, entry.probe.threads, False, mode=entry.probe.mode)
+        worker = Worker(entry.framework.python, entry.framework.script, entry.probe.threads, args.output / f"{entry.framework.name}.log")
         try:
-            worker = Worker(entry.framework.python, entry.framework.script, entry.probe.threads, args.output / f"{entry.framework.name}.log")
-            rival = PythonRival(f"{entry.name} ({entry.probe.mode})", entry.probe.threads, worker, file, entry.probe.mode,
-                                entry.sampled)
+            rival = PythonRival(f"{entry.name} ({entry.probe.mode})", entry.probe.threads, worker, file, entry.probe.mode)
         except RivalError as error:
+            worker.close()
+            result.failure = str(error)
             say(f"  {row}  {entry.name}: {error}")
             continue
         found.append((rival, result, args.sample if entry.sampled else args.limit))
@@ -161,7 +164,9 @@ def export(row: str, args: argparse.Namespace, work: Path) -> Path:
     """The tokens and batches of a row, as Carousel trains on them."""
     file = work / f"{row}.safetensors"
     command = [args.carousel, "bench", "batches", args.data, "--config", configuration(row), "--epochs", str(args.epochs), "--output", file]
-    subprocess.run(command + (["--validation", args.held_out] if args.held_out else []), check=True, stderr=subprocess.DEVNULL)
+    found = subprocess.run(command + ["--quiet"] + (["--validation", args.held_out] if args.held_out else []), check=False)
+    if found.returncode:
+        raise SystemExit(found.returncode)
     return file
 
 
@@ -172,14 +177,23 @@ def described(name: str, file: Path) -> Row:
                len(data.held_out.labels))
 
 
-def versions(all_frameworks: list[Framework], log: Path) -> dict[str, str]:
+def versions(all_frameworks: list[Framework], carousel: Path, log: Path) -> dict[str, str]:
     """Of everything that takes part."""
-    found: dict[str, str] = {}
+    name, number = subprocess.run([carousel, "--version"], capture_output=True, text=True, check=True).stdout.split()
+    found = {name: number}
     for framework in all_frameworks:
         worker = Worker(framework.python, framework.script, 1, log)
         found |= worker.ask({"do": "versions"}, 60)
         worker.close()
     return found
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """A row with the seconds its table shows."""
+    value = dataclasses.asdict(row)
+    for entry, result in zip(value["results"], row.results):
+        entry |= {"seconds": result.seconds if result.epochs else None, "is_extrapolated": not result.whole}
+    return value
 
 
 def write(args: argparse.Namespace, facts: dict[str, Any], rows: list[Row], probes: list[Probe]) -> list[str]:
@@ -193,7 +207,7 @@ def write(args: argparse.Namespace, facts: dict[str, Any], rows: list[Row], prob
               "Seconds are those of the fastest epoch. ~: extrapolated from a part of an epoch. disturbed: the share of the machine that "
               "other programs took in the worst epoch.", ""]
     (args.output / "results.md").write_text("\n".join(lines))
-    result = {**facts, "rows": [dataclasses.asdict(row) for row in rows],
+    result = {**facts, "rows": [as_json(row) for row in rows],
               "probes": [{**dataclasses.asdict(p), "seconds": None if p.ended else p.seconds} for p in probes]}
     (args.output / "results.json").write_text(json.dumps(result, indent=1) + "\n")
     return lines
@@ -201,6 +215,8 @@ def write(args: argparse.Namespace, facts: dict[str, Any], rows: list[Row], prob
 
 def main() -> int:
     args = arguments()
+    # An end from outside leaves no process and no folder behind either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.monotonic()
     args.output.mkdir(parents=True, exist_ok=True)
     all_frameworks = frameworks(args.environments)
@@ -209,10 +225,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="carousel-rivals-") as folder:
         work = Path(folder)
         facts = {"date": datetime.now(timezone.utc).date().isoformat(), "machine": Machine.model(), "opencl": opencl,
-                 "data": args.data.name, "epochs": args.epochs, "versions": versions(all_frameworks, args.output / "versions.log")}
+                 "data": args.data.name, "epochs": args.epochs, "versions": versions(all_frameworks, args.carousel, args.output / "versions.log")}
         say(f"{facts['machine']}; OpenCL: {opencl or 'left out'}; {facts['versions']}")
         files = {row: export(row, args, work) for row in args.rows}
-        say("probes")
+        most = len(args.rows) * len(thread_counts()) * sum(len(modes) for f in all_frameworks for modes in f.groups.values())
+        say(f"probes: at most {most * (args.probe + 5) / 60:.0f} minutes, then an estimate of the rest")
         found = [p for framework in all_frameworks
                  for p in probe(framework, files, args.probe, args.output / f"{framework.name}.log", say)]
         chosen, estimate = fit(entries(found, all_frameworks, args.rows), args, len(devices), time.monotonic() - start)

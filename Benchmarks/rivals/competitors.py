@@ -154,8 +154,6 @@ class PythonRival:
     worker: Worker
     file: Path
     mode: str
-    is_sampled: bool = False
-    """Only a part of an epoch is wanted: warmed up, so that what is done once does not count many times."""
 
     def __post_init__(self) -> None:
         self.worker.ask({"do": "load", "file": str(self.file), "mode": self.mode}, 300)
@@ -164,10 +162,10 @@ class PythonRival:
         pid = self.worker.process.pid
         busy, own, start = Machine.busy(), Machine.used_by(pid), time.monotonic()
         # A limit is looked at between two batches; some of these take minutes where threads fight for cores.
-        answer = self.worker.ask({"do": "epoch", "epoch": number, "seconds": limit, "warm_up": 2 if self.is_sampled else 0}, limit + 120)
+        answer = self.worker.ask({"do": "epoch", "epoch": number, "seconds": limit}, limit + 120)
         others = Machine.busy() - busy - (Machine.used_by(pid) - own)
         share = answer["share"]
-        epoch = Epoch(answer["seconds"] / share, share, None, answer["loss"],
+        epoch = Epoch(answer["seconds"], share, None, answer["loss"],
                       max(0.0, others) / (time.monotonic() - start) / Machine.cores)
         if share == 1:
             epoch.accuracy = self.worker.ask({"do": "evaluate"}, 300)["accuracy"]
@@ -204,7 +202,8 @@ class Carousel:
         log = self.folder.with_name(self.folder.name + ".log")
         busy, start = Machine.busy(), time.monotonic()
         with log.open("w") as output:
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=output, env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+            environment = {**os.environ, "SWIFT_BACKTRACE": "enable=no"}
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=output, env=environment)
         try:
             own = self.wait(process, number, start + limit + 60)
         finally:
@@ -221,7 +220,7 @@ class Carousel:
                      max(0.0, others) / (time.monotonic() - start) / Machine.cores)
 
     def wait(self, process: subprocess.Popen[bytes], number: int, deadline: float) -> float | None:
-        """Waits for the end of the epoch and of the process; returns its processor seconds, nil when it had to be killed."""
+        """Waits for the end of the epoch and of the process; returns its processor seconds, None when it had to be killed."""
         used = 0.0
         interrupted = False
         while process.poll() is None:

@@ -40,7 +40,7 @@ class Limit(keras.callbacks.Callback):
 class KerasRival:
     """A Keras model in training with `fit`."""
 
-    modes = ("padded", "buckets", "padded-jit")
+    modes: tuple[str, ...] = ("padded", "buckets", "padded-jit")
 
     def load(self, data: TrainingBatches, mode: str) -> None:
         keras.backend.clear_session()
@@ -80,7 +80,8 @@ class KerasRival:
                 yield self.batch("train", rows), labels.astype("float32")[:, None] if binary else labels
 
         steps = self.data.maximum_length if self.mode.startswith("padded") else None
-        signature = (tf.TensorSpec((None, steps), tf.int32), tf.TensorSpec((None, 1) if binary else (None,), tf.float32 if binary else tf.int32))
+        truth = tf.TensorSpec((None, 1), tf.float32) if binary else tf.TensorSpec((None,), tf.int32)
+        signature = (tf.TensorSpec((None, steps), tf.int32), truth)
         data = tf.data.Dataset.from_generator(pairs, output_signature=signature).prefetch(2)
         history = self.model.fit(data, epochs=1, verbose=0, callbacks=[Limit(proceed)])
         return float(history.history["loss"][0])

@@ -87,6 +87,7 @@ class CarouselLayers:
 
     def __init__(self, program: Path, device: str, seconds: float) -> None:
         self.program, self.device, self.seconds = program, device, seconds
+        self.peak = 0.0
         found = subprocess.run([program, "bench", "layers", "--help"], capture_output=True, text=True, check=False)
         self.is_there = found.returncode == 0
         self.has_input_gradient = "--input-gradient" in found.stdout
@@ -94,8 +95,10 @@ class CarouselLayers:
     def measure(self, case: Case) -> None:
         """Adds the median of one turn to the case."""
         size = ",".join(str(value) for value in (case.size if case.size[4] > 1 else case.size[:4]))
-        command = [self.program, "bench", "layers", "--cell", case.cell, "--sizes", size, "--device", self.device,
-                   "--seconds", str(self.seconds), "--json", "--quiet"] + (["--input-gradient"] if self.has_input_gradient else [])
+        command: list[str | Path] = [self.program, "bench", "layers", "--cell", case.cell, "--sizes", size, "--device", self.device,
+                   "--seconds", str(self.seconds), "--json", "--quiet"]
+        if self.has_input_gradient:
+            command.append("--input-gradient")
         found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120 + 10 * self.seconds)
         if found.returncode != 0:
             raise RivalError(f"carousel bench layers ended with {found.returncode}: {found.stderr[-300:]}")
@@ -104,7 +107,9 @@ class CarouselLayers:
         if len(rows) != 1:
             raise RivalError("carousel bench layers printed no single row that ends with 'forward + backward'")
         case.carousel.append(rows[0]["milliseconds"] / 1e3)
-        case.peak = max(case.peak or 0.0, report.get("peak") or 0.0) or None
+        # The fastest measurement of all turns: a peak cannot be exceeded, only missed.
+        self.peak = max(self.peak, report.get("peak") or 0.0)
+        case.peak = self.peak or None
 
 
 class TorchLayers:
@@ -185,9 +190,12 @@ def main() -> int:
                 best = min(case.torch, key=lambda threads: min(case.torch[threads]))
                 torch.measure(case, best, input_gradient, half=True)
         print("\n".join(lines([case], input_gradient)[2:]), file=sys.stderr, flush=True)
+    for case in cases:
+        case.peak = carousel.peak or None
     found = torch.ask(1, {"do": "versions"}, 30)
     torch.close()
-    text = [f"{Machine.model()}; {datetime.now(timezone.utc).date().isoformat()}; torch {found['torch']}; Carousel on {args.device}", "",
+    date = datetime.now(timezone.utc).date().isoformat()
+    text = [f"{Machine.model()}; {date}; torch {found['torch']}; Carousel on {args.device}", "",
             *lines(cases, input_gradient), "",
             "ms and GFLOP/s of forward with backward, float32, the fastest of the turns' medians. The gradient of the first layer's input is "
             + ("computed by both." if input_gradient else "not asked for; PyTorch's LSTM computes it all the same.")]

@@ -61,7 +61,8 @@ def plan(configuration: dict[str, Any], vocabulary: int, classes: int) -> Plan:
             require(options[key] == value, f"{cell} with {key} {options[key]}")
         recurrent.append(RecurrentLayer(cell, options["units"]))
     outputs = [options["output"] for layer in layers[1:] for options in layer.values()]
-    require(outputs == ["sequences"] * (len(outputs) - 1) + ["last"], "layers that hand on anything but the sequence, the last one its state")
+    chain = ["sequences"] * (len(outputs) - 1) + ["last"]
+    require(outputs == chain, "layers that hand on anything but the sequence, the last one its state")
     require(configuration["model"]["initializer"] == "keras", "initial weights other than Keras'")
     optimizer, clipping = training["optimizer"], training["clipping"]
     require(optimizer["name"] == "adam" and optimizer["variant"] == "keras" and not optimizer["weight_decay"], "optimizers but Keras' Adam")

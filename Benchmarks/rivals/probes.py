@@ -37,15 +37,16 @@ class Framework:
 
 
 def thread_counts() -> list[int]:
-    """One thread, and one per core that this process may use."""
-    return sorted({1, len(os.sched_getaffinity(0))})
+    """1, 2, 4, … and all cores that this process may use."""
+    cores = len(os.sched_getaffinity(0))
+    return sorted({1 << power for power in range(cores.bit_length()) if 1 << power < cores} | {cores})
 
 
 def probe(framework: Framework, files: dict[str, Path], seconds: float, log: Path, say: Callable[[str], None]) -> list[Probe]:
     """All modes and thread counts of one framework on all rows.
 
     A mode that is more than twice as slow as the best so far is not tried with more threads. A probe that takes `seconds` and ten
-    more is ended: with two threads PyTorch's layers are on some machines slower by two orders of magnitude than with one.
+    more is ended: with two threads PyTorch's layers can be more than ten times slower than with one.
     """
     found: list[Probe] = []
     modes = [mode for group in framework.groups.values() for mode in group]
@@ -60,8 +61,8 @@ def probe(framework: Framework, files: dict[str, Path], seconds: float, log: Pat
                 try:
                     worker = worker or Worker(framework.python, framework.script, threads, log)
                     worker.ask({"do": "load", "file": str(file), "mode": mode}, 120)
-                    answer = worker.ask({"do": "epoch", "epoch": 0, "seconds": seconds, "warm_up": 2}, seconds + 10)
-                    found.append(Probe(row, framework.name, mode, threads, answer["seconds"] / max(answer["share"], 1e-9)))
+                    answer = worker.ask({"do": "epoch", "epoch": 0, "seconds": seconds}, seconds + 10)
+                    found.append(Probe(row, framework.name, mode, threads, answer["seconds"]))
                 except TooSlow:
                     worker = None
                     found.append(Probe(row, framework.name, mode, threads, float("inf"), ended=True))

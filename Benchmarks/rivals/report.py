@@ -16,6 +16,7 @@ class Result:
     name: str
     threads: int | None
     is_carousel: bool
+    mode: str = ""
     epochs: list[Epoch] = field(default_factory=list)
     failure: str | None = None
 
@@ -77,11 +78,13 @@ def row_lines(row: Row) -> list[str]:
         ratio = "-" if carousel is None or not result.epochs else f"{result.seconds / carousel.seconds:.2f}"
         each = " ".join(f"{'' if epoch.share == 1 else '~'}{epoch.seconds:.1f}" for epoch in result.epochs) or (result.failure or "-")
         disturbed = max((epoch.disturbed for epoch in result.epochs), default=0.0)
-        lines.append([result.name, str(result.threads or "all"), result.time, each, ratio, result.accuracies, f"{100 * disturbed:.0f} %"])
+        speed = f"{row.tokens / result.seconds / 1000:.0f}" if result.epochs else "-"
+        lines.append([result.name, result.mode or "-", str(result.threads or "all"), result.time, each, speed, ratio,
+                      result.accuracies, f"{100 * disturbed:.0f} %"])
     heading = (f"{row.name}: batch {row.batch_size}, at most {row.maximum_length} tokens; {row.rows} rows of {row.tokens} tokens, "
                f"{row.held_out} held out")
-    return [heading, ""] + table(["competitor", "threads", "s per epoch", "each epoch", "time / Carousel's", "accuracy after each epoch",
-                                  "disturbed"], lines)
+    return [heading, ""] + table(["competitor", "mode", "threads", "s per epoch", "each epoch", "1000 tokens/s", "time / Carousel's",
+                                  "accuracy after each epoch", "disturbed"], lines)
 
 
 def summary_lines(rows: list[Row]) -> list[str]:
@@ -93,7 +96,8 @@ def summary_lines(rows: list[Row]) -> list[str]:
             if rival is None:
                 continue
             whole = f"{'~' if not (rival.whole and result.whole) else ''}{rival.seconds / result.seconds:.2f}"
-            lines.append([row.name, f"{rival.name}, {rival.threads} thread{'s' if (rival.threads or 2) > 1 else ''}", rival.time,
+            threads = f"{rival.threads} thread{'s' if (rival.threads or 2) > 1 else ''}"
+            lines.append([row.name, f"{rival.name}, {threads}", rival.time,
                           result.name, result.time, whole, f"{last_accuracy(rival)} / {last_accuracy(result)}"])
     return table(["row", "best rival", "s per epoch", "Carousel on", "s per epoch", "ratio", "accuracy at the end, rival / Carousel"], lines)
 

@@ -64,7 +64,7 @@ class Classifier(nn.Module):
 class TorchRival:
     """A PyTorch model in training."""
 
-    modes = ("padded", "buckets", "packed")
+    modes: tuple[str, ...] = ("padded", "buckets", "packed")
 
     def load(self, data: TrainingBatches, mode: str) -> None:
         self.plan = plan(data.configuration, data.vocabulary, data.classes)

@@ -8,8 +8,9 @@ While it waits it is blocked in a read, so that only the competitor whose turn i
     {"do": "loss", "weights": FILE, "rows": N, "batch": B}  with Carousel's weights → {"loss"}
     {"do": "versions"}                                                           → {NAME: VERSION}
 
-`share` is the part of the epoch's work that was done: below 1 where the limit ended it. For probes an epoch takes `warm_up`:
-so many first batches are trained before the clock starts.
+`seconds` are those of a whole epoch, `share` is the part of its work that was done. Below 1 the limit ended the epoch, and its seconds are
+extrapolated; the first batches then count neither for the limit nor for the rate, since what is done once (compiling,
+above all) would count many times.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from batches import Array, Part, TrainingBatches, read_batches, read_safetensors
+
+WARM_UP = 2
+"""Batches that are left out where an epoch is extrapolated."""
 
 
 class Rival(Protocol):
@@ -76,26 +80,24 @@ class Worker:
         self.rival.load(self.data, mode)
         return {}
 
-    def epoch(self, epoch: int, seconds: float, warm_up: int = 0) -> dict[str, Any]:
+    def epoch(self, epoch: int, seconds: float) -> dict[str, Any]:
         assert self.data is not None
         batches = self.data.epochs[epoch]
         padded_to = self.data.maximum_length if self.mode.startswith("padded") else None
         work = work_of(batches, self.data.train, padded_to=padded_to)
-        whole = sum(work)
-        if warm_up:
-            self.rival.train(batches[:warm_up], lambda _: True)
-            batches, work = batches[warm_up:], work[warm_up:]
-        done = 0
-        start = time.perf_counter()
+        times = [time.perf_counter()]
 
         def proceed(number: int) -> bool:
-            nonlocal done
-            done += work[number]
-            return time.perf_counter() - start < seconds
+            times.append(time.perf_counter())
+            return number < WARM_UP or times[-1] - times[WARM_UP] < seconds
 
         loss = self.rival.train(batches, proceed)
-        elapsed = time.perf_counter() - start
-        return {"seconds": elapsed, "share": done / whole, "loss": loss}
+        count = len(times) - 1
+        if count == len(batches):
+            return {"seconds": times[-1] - times[0], "share": 1.0, "loss": loss}
+        first = min(WARM_UP, count - 1)
+        rate = (times[-1] - times[first]) / sum(work[first:count])
+        return {"seconds": rate * sum(work), "share": sum(work[:count]) / sum(work), "loss": loss}
 
     def evaluate(self) -> dict[str, Any]:
         assert self.data is not None
