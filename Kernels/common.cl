@@ -110,6 +110,19 @@ DEFINE_RANDOM(uint16, ulong16, 16)
 #define STORE_1(v, p) (*(p) = (v))
 #define STORE_16(v, p) vstore16(v, 0, p)
 
+// The last sixteen of a row of H units, p at the first unit past the last whole sixteen: what whole sixteens have already
+// written is read along and written back as it is.
+#define TAIL_SHIFT (16 - (H & 15))
+#define LOAD_T(p) vload16(0, (p) - TAIL_SHIFT)
+#define STORE_T(v, p) store_tail(v, TAIL_SHIFT, (p) - TAIL_SHIFT)
+#define activate_T activate_16
+#define activate_backward_T activate_backward_16
+
+static void store_tail(const float16 v, const int first, __global float *p) {
+    const int16 lanes = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    vstore16(select(vload16(0, p), v, lanes >= first), 0, p);
+}
+
 // Calls function_16 for whole sixteens of units and function_1 for the rest; `arguments`, in parentheses,
 // name the unit j.
 #define EACH_UNIT(H, function, arguments)                       \
@@ -117,6 +130,17 @@ DEFINE_RANDOM(uint16, ulong16, 16)
         int j = 0;                                              \
         for (; j + 16 <= H; j += 16) function##_16 arguments;   \
         for (; j < H; j++) function##_1 arguments;              \
+    }
+
+// The same for a whole row and functions that take H: what is left after whole sixteens is one call of function_T.
+#define EACH_UNIT_OF_ROW(H, function, arguments)                \
+    {                                                           \
+        int j = 0;                                              \
+        for (; j + 16 <= H; j += 16) function##_16 arguments;   \
+        if (H < 16)                                             \
+            for (; j < H; j++) function##_1 arguments;          \
+        else if (j < H)                                         \
+            function##_T arguments;                             \
     }
 
 // p + i, or null if p is.

@@ -87,13 +87,16 @@
     }                                                                                                           \
     /* Not RESET_AFTER, second half; dreset is the gradient of r h(t - 1).                                   */ \
     static void gru_reset_backward_##S(const __global float *dreset, const __global float *previous_h,          \
-                                       __global float *carry, __global float *gates) {                          \
+                                       const int H, __global float *carry, __global float *gates) {             \
         F r = LOAD_##S(gates), gradient = LOAD_##S(dreset);                                                     \
         STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, r, gradient * LOAD_##S(previous_h)), gates);      \
         STORE_##S(fma(gradient, r, LOAD_##S(carry)), carry);                                                    \
     }
 DEFINE_GRU(float, 1)
 DEFINE_GRU(float16, 16)
+#if FAMILY != GPU_FAMILY
+DEFINE_GRU(float16, T)
+#endif
 
 #if FAMILY != CPU_FAMILY
 // RESET_AFTER: the whole cell from product = W_hh h(t - 1) [B, 3H].
@@ -192,7 +195,7 @@ __kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_h),
     const int j = get_global_id(0), b = get_global_id(1);
     if (j >= H || b >= active) return;
     const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
-    gru_reset_backward_1(dreset + state, previous_h + at, carry + state, gates + (size_t)(n0 + b) * 3 * H + j);
+    gru_reset_backward_1(dreset + state, previous_h + at, H, carry + state, gates + (size_t)(n0 + b) * 3 * H + j);
 }
 #endif
 
@@ -231,7 +234,7 @@ void gru_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias
         for (int i = 0; i < rows; i++) {
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
             const __global float *a = projection + (size_t)(positions ? positions[n0 + i] : n0 + i) * 3 * H;
-            EACH_UNIT(H, gru_reset, (a + j, product + state * 3 + j, bias + j, H, h_state + state + j,
+            EACH_UNIT_OF_ROW(H, gru_reset, (a + j, product + state * 3 + j, bias + j, H, h_state + state + j,
                                      AT(gates, at * 3 + j), candidate + at + j))
         }
         panel_product(candidate + (size_t)n0 * H, H, rows, panels_n, H, 0, H, H, product + 2 * H, 3 * H, 0);
@@ -241,10 +244,10 @@ void gru_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias
             const __global float *a = projection + (size_t)(positions ? positions[n0 + i] : n0 + i) * 3 * H;
             const __global float *u = product + state * 3;
 #if RESET_AFTER
-            EACH_UNIT(H, gru_forward, (a + j, u + j, bias + j, H, y + at + j, h_state + state + j,
+            EACH_UNIT_OF_ROW(H, gru_forward, (a + j, u + j, bias + j, H, y + at + j, h_state + state + j,
                                        AT(gates, at * 3 + j), AT(previous_h, at + j), AT(candidate, at + j)))
 #else
-            EACH_UNIT(H, gru_update, (a + j, u + j, bias + j, H, y + at + j, h_state + state + j,
+            EACH_UNIT_OF_ROW(H, gru_update, (a + j, u + j, bias + j, H, y + at + j, h_state + state + j,
                                       AT(gates, at * 3 + j), AT(previous_h, at + j)))
 #endif
         }
@@ -273,7 +276,7 @@ void gru_rows_backward(INPUT(float, dy), INPUT(float, previous_h), INPUT(float, 
         if (rows <= 0) continue;
         for (int i = 0; i < rows; i++) {
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
-            EACH_UNIT(H, gru_backward, (AT(dy, at + j), previous_h + at + j, H, carry + state + j, gates + at * 3 + j,
+            EACH_UNIT_OF_ROW(H, gru_backward, (AT(dy, at + j), previous_h + at + j, H, carry + state + j, gates + at * 3 + j,
                                         AT(candidate, at + j)))
         }
 #if RESET_AFTER
@@ -283,7 +286,7 @@ void gru_rows_backward(INPUT(float, dy), INPUT(float, previous_h), INPUT(float, 
         panel_product(gates + (size_t)n0 * 3 * H + 2 * H, 3 * H, rows, panels, 3 * H, 2 * H, H, H, reset, H, 0);
         for (int i = 0; i < rows; i++) {
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
-            EACH_UNIT(H, gru_reset_backward, (reset + state + j, previous_h + at + j, carry + state + j,
+            EACH_UNIT_OF_ROW(H, gru_reset_backward, (reset + state + j, previous_h + at + j, H, carry + state + j,
                                               gates + at * 3 + j))
         }
 #endif

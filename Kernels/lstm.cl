@@ -70,6 +70,9 @@
     }
 DEFINE_LSTM(float, 1)
 DEFINE_LSTM(float16, 16)
+#if FAMILY != GPU_FAMILY
+DEFINE_LSTM(float16, T)
+#endif
 
 #if FAMILY != CPU_FAMILY
 // `output` [N, H]: y without a projection (h_state and previous_h are then written too), hidden with one.
@@ -160,10 +163,10 @@ void lstm_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bia
             const __global float *a = projection + (size_t)(positions ? positions[n0 + r] : n0 + r) * 4 * H;
             const __global float *u = product + state * 4;
 #if PROJECTED
-            EACH_UNIT(H, lstm_forward, (a + j, u + j, bias + j, H, c_state + state + j, AT(gates, at * 4 + j),
+            EACH_UNIT_OF_ROW(H, lstm_forward, (a + j, u + j, bias + j, H, c_state + state + j, AT(gates, at * 4 + j),
                                         AT(cells, at + j), hidden + at + j, 0, 0))
 #else
-            EACH_UNIT(H, lstm_forward, (a + j, u + j, bias + j, H, c_state + state + j, AT(gates, at * 4 + j),
+            EACH_UNIT_OF_ROW(H, lstm_forward, (a + j, u + j, bias + j, H, c_state + state + j, AT(gates, at * 4 + j),
                                         AT(cells, at + j), y + at + j, h_state + state + j, AT(previous_h, at + j)))
 #endif
         }
@@ -211,10 +214,10 @@ void lstm_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(float, up)
         for (int r = 0; r < rows; r++) {
             const size_t at = (size_t)(n0 + r) * H, state = (size_t)r * H;
 #if PROJECTED
-            EACH_UNIT(H, lstm_backward, (0, dhidden + (size_t)b0 * H + state + j, cells + at + j,
+            EACH_UNIT_OF_ROW(H, lstm_backward, (0, dhidden + (size_t)b0 * H + state + j, cells + at + j,
                                          AT(previous, state + j), H, c_carry + state + j, gates + at * 4 + j))
 #else
-            EACH_UNIT(H, lstm_backward, (AT(dy, at + j), h_carry + state + j, cells + at + j, AT(previous, state + j),
+            EACH_UNIT_OF_ROW(H, lstm_backward, (AT(dy, at + j), h_carry + state + j, cells + at + j, AT(previous, state + j),
                                          H, c_carry + state + j, gates + at * 4 + j))
 #endif
         }

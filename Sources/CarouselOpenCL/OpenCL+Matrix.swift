@@ -89,22 +89,33 @@ extension OpenCLBackend {
     /// the transposed copy, and the wider one is read where it lies.
     private func multiplyLong(_ p: StridedProduct) throws {
         let transposed = try makeTensor(shape: [p.n, p.m])
-        let flipped = StridedProduct(a: p.b, strideA: p.strideB, transposeA: true, b: p.a, strideB: p.strideA, c: transposed,
+        var flipped = StridedProduct(a: p.b, strideA: p.strideB, transposeA: true, b: p.a, strideB: p.strideA, c: transposed,
                                      strideC: p.m, m: p.n, n: p.m, k: p.k)
-        let isWhole = p.m % 32 == 0
-        try multiply(flipped, panels: isWhole ? PackedPanels(panels: p.a, k: p.k, n: p.m, stride: p.strideA)
-                                              : pack(p.a, stride: p.strideA, transpose: false, k: p.k, n: p.m))
+        let rows = try packRows(flipped), whole = p.m / 32 * 32
+        if whole > 0 {
+            flipped.n = whole
+            try multiply(flipped, rows: rows, panels: PackedPanels(panels: p.a, k: p.k, n: whole, stride: p.strideA))
+        }
+        if whole < p.m {
+            let rest = p.a.dropping(whole)
+            (flipped.n, flipped.b, flipped.c) = (p.m - whole, rest, transposed.dropping(whole))
+            try multiply(flipped, rows: rows, panels: pack(rest, stride: p.strideA, transpose: false, k: p.k, n: p.m - whole))
+        }
         try launch(.matmulAddTransposed, panelDefines, global: ((p.m + 31) / 32, (p.n + 31) / 32, 1),
                    [.tensor(transposed), .tensor(p.c), .int(p.strideC), .int(p.n), .int(p.m), .flag(p.accumulate)])
     }
 
-    private func multiply(_ p: StridedProduct, panels: PackedPanels) throws {
-        var a = p.a
-        if p.transposeA {
-            a = try makeTensor(shape: [(p.m + 7) / 8, p.k, 8])
-            try launch(.matmulPackRows, panelDefines, global: ((p.m + 63) / 64, (p.k + 63) / 64, 1),
-                       [.tensor(p.a), .int(p.strideA), .int(p.k), .int(p.m), .tensor(a)])
-        }
+    /// The columns of a transposed left operand in panels of 8.
+    private func packRows(_ p: StridedProduct) throws -> Tensor {
+        let rows = try makeTensor(shape: [(p.m + 7) / 8, p.k, 8])
+        try launch(.matmulPackRows, panelDefines, global: ((p.m + 63) / 64, (p.k + 63) / 64, 1),
+                   [.tensor(p.a), .int(p.strideA), .int(p.k), .int(p.m), .tensor(rows)])
+        return rows
+    }
+
+    /// - Parameter rows: the left operand as `packRows` made it, where it is transposed; nil = made here.
+    private func multiply(_ p: StridedProduct, rows: Tensor? = nil, panels: PackedPanels) throws {
+        let a = try p.transposeA ? rows ?? packRows(p) : p.a
         let block = tuning.productRows
         // Wider items read a less often, as long as every compute unit has a few. Each element is one chain
         // of fma however the work is cut, so this does not change results.
