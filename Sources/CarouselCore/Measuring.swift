@@ -31,7 +31,7 @@ public protocol CommandRecording: Backend {
 
 /// A device that can measure how fast its arithmetic is at best.
 public protocol PeakMeasuring: Backend {
-    /// Floating-point operations per second of fused multiply-adds on registers, on all threads.
+    /// Floating-point operations per second of fused multiply-adds on registers, on all threads, when nothing else runs.
     /// - Parameter seconds: about how long to measure.
     func measurePeak(seconds: Double) throws -> Double
     /// What is measured, for people.

@@ -15,8 +15,12 @@ public struct BenchRow: Codable, Sendable, Equatable {
     public var gigaflops: Double?
     /// 10⁹ bytes per second that must be moved at least, at the median.
     public var gigabytes: Double?
+    /// Cores of the host in use meanwhile, on average.
+    public var cores: Double?
     /// Of the measured peak, or of the whole step.
     public var share: Double?
+    /// Of the peak of the cores that were in use.
+    public var shareOfUsed: Double?
     /// GFLOP/s as a share of the row it is compared with, measured in turns with it.
     public var ratio: Double?
     /// Device memory at the worst moment.
@@ -41,6 +45,7 @@ public struct BenchRow: Codable, Sendable, Equatable {
     ///   - peak: operations per second.
     init(_ key: String, _ timing: Timing, operations: Double? = nil, traffic: Double? = nil, peak: Double? = nil) {
         self.init(key: key, milliseconds: timing.median * 1e3, minimum: timing.minimum * 1e3, samples: timing.samples.count)
+        cores = timing.cores
         let seconds = max(timing.median, 1e-12)
         gigaflops = operations.map { $0 / seconds * 1e-9 }
         gigabytes = traffic.map { $0 / seconds * 1e-9 }

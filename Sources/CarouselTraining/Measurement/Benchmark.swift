@@ -53,7 +53,13 @@ public final class Benchmark {
         var report = BenchReport(command: command, machine: machine, rows: rows, notes: notes)
         report.peak = peak * 1e-9
         report.peakMethod = peakMethod
-        for i in report.rows.indices { report.rows[i].share = report.rows[i].gigaflops.map { $0 * 1e9 / peak } }
+        for i in report.rows.indices {
+            guard let rate = report.rows[i].gigaflops else { continue }
+            report.rows[i].share = rate * 1e9 / peak
+            if let meter, let cores = report.rows[i].cores, cores > 0 {
+                report.rows[i].shareOfUsed = rate * 1e9 / cores / (peak / Double(max(1, meter.info.computeUnits)))
+            }
+        }
         return report
     }
 

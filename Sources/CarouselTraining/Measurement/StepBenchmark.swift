@@ -158,12 +158,14 @@ public final class StepBenchmark {
     /// Seconds of whole passes until the time is up; at least one.
     private func repeated(_ pass: () throws -> Void) throws -> Timing {
         var timing = Timing(samples: [])
+        let before = HostClock.processorNanoseconds
         repeat {
             timing.samples.append(try HostClock.seconds {
                 try pass()
                 try backend.finish()
             })
         } while timing.samples.reduce(0, +) * (1 + 0.5 / Double(timing.samples.count)) < seconds
+        timing.cores = Double(HostClock.processorNanoseconds - before) * 1e-9 / max(timing.samples.reduce(0, +), 1e-12)
         return timing
     }
 

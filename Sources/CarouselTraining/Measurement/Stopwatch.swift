@@ -4,6 +4,8 @@ import CarouselCore
 public struct Timing: Sendable {
     /// Seconds of one run, one value per sample, in their order.
     public var samples: [Double]
+    /// Cores of the host that were in use meanwhile, on average.
+    public var cores: Double?
 
     /// The middle sample; the mean of the two in the middle.
     public var median: Double { Self.median(samples) }
@@ -36,13 +38,15 @@ struct Stopwatch {
             _ = try sample(work, repeats: 1)
             return max(1, Int((Self.shortestSample / max(try sample(work, repeats: 1), 1e-9)).rounded(.up)))
         }
-        var timings = works.map { _ in Timing(samples: []) }
+        var timings = works.map { _ in Timing(samples: []) }, processor = works.map { _ in 0.0 }
         let budget = seconds * Double(works.count)
         var spent = 0.0, rounds = 0
         repeat {
             let before = spent
             for (place, work) in works.enumerated() {
+                let processorBefore = HostClock.processorNanoseconds
                 let time = try sample(work, repeats: repeats[place])
+                processor[place] += Double(HostClock.processorNanoseconds - processorBefore) * 1e-9 / Double(repeats[place])
                 timings[place].samples.append(time)
                 spent += time * Double(repeats[place])
             }
@@ -50,6 +54,7 @@ struct Stopwatch {
             // Not another round that would end far beyond the limit.
             if spent + (spent - before) / 2 > budget { break }
         } while rounds < Self.mostSamples
+        for place in timings.indices { timings[place].cores = processor[place] / max(timings[place].samples.reduce(0, +), 1e-12) }
         return timings
     }
 
