@@ -15,6 +15,8 @@ public struct BenchRow: Codable, Sendable, Equatable {
     public var gigaflops: Double?
     /// 10⁹ bytes per second that must be moved at least, at the median.
     public var gigabytes: Double?
+    /// Time that all threads of the program together used a processor for, in milliseconds, on average.
+    public var processor: Double?
     /// Cores of the host in use meanwhile, on average.
     public var cores: Double?
     /// Of the measured peak, or of the whole step.
@@ -45,6 +47,7 @@ public struct BenchRow: Codable, Sendable, Equatable {
     ///   - peak: operations per second.
     init(_ key: String, _ timing: Timing, operations: Double? = nil, traffic: Double? = nil, peak: Double? = nil) {
         self.init(key: key, milliseconds: timing.median * 1e3, minimum: timing.minimum * 1e3, samples: timing.samples.count)
+        processor = timing.processor.map { $0 * 1e3 }
         cores = timing.cores
         let seconds = max(timing.median, 1e-12)
         gigaflops = operations.map { $0 / seconds * 1e-9 }

@@ -56,8 +56,9 @@ public final class Benchmark {
         for i in report.rows.indices {
             guard let rate = report.rows[i].gigaflops else { continue }
             report.rows[i].share = rate * 1e9 / peak
-            if let meter, let cores = report.rows[i].cores, cores > 0 {
-                report.rows[i].shareOfUsed = rate * 1e9 / cores / (peak / Double(max(1, meter.info.computeUnits)))
+            if let meter, let processor = report.rows[i].processor, processor > 0 {
+                // Operations of one run by the processor time of one run.
+                report.rows[i].shareOfUsed = rate * 1e9 * report.rows[i].milliseconds / processor / (peak / Double(max(1, meter.info.computeUnits)))
             }
         }
         return report

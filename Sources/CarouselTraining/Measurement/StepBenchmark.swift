@@ -84,6 +84,7 @@ public final class StepBenchmark {
         let phases = try phases(counter)
         let tokens = batches.joined().reduce(0) { $0 + trainer.training.lengths[$1] }, steps = Double(batches.count)
         for i in undisturbed.samples.indices { undisturbed.samples[i] /= steps }
+        undisturbed.processor = undisturbed.processor.map { $0 / steps }
         var report = BenchReport(command: "step", machine: machine)
         report.rows = phases + [BenchRow("a step as in training", undisturbed)]
         report.facts = [
@@ -165,7 +166,7 @@ public final class StepBenchmark {
                 try backend.finish()
             })
         } while timing.samples.reduce(0, +) * (1 + 0.5 / Double(timing.samples.count)) < seconds
-        timing.cores = Double(HostClock.processorNanoseconds - before) * 1e-9 / max(timing.samples.reduce(0, +), 1e-12)
+        timing.processor = Double(HostClock.processorNanoseconds - before) * 1e-9 / Double(timing.samples.count)
         return timing
     }
 

@@ -4,13 +4,18 @@ import CarouselCore
 public struct Timing: Sendable {
     /// Seconds of one run, one value per sample, in their order.
     public var samples: [Double]
-    /// Cores of the host that were in use meanwhile, on average.
-    public var cores: Double?
+    /// Seconds that all threads together used a processor for one run, on average; nil = not measured.
+    public var processor: Double?
 
     /// The middle sample; the mean of the two in the middle.
     public var median: Double { Self.median(samples) }
     /// The fastest sample: what the work takes when nothing else uses the machine.
     public var minimum: Double { samples.min() ?? 0 }
+
+    /// Cores of the host that were in use, on average.
+    public var cores: Double? {
+        processor.map { $0 * Double(samples.count) / max(samples.reduce(0, +), 1e-12) }
+    }
 
     /// 0 of nothing.
     static func median(_ values: [Double]) -> Double {
@@ -54,7 +59,7 @@ struct Stopwatch {
             // Not another round that would end far beyond the limit.
             if spent + (spent - before) / 2 > budget { break }
         } while rounds < Self.mostSamples
-        for place in timings.indices { timings[place].cores = processor[place] / max(timings[place].samples.reduce(0, +), 1e-12) }
+        for place in timings.indices { timings[place].processor = processor[place] / Double(timings[place].samples.count) }
         return timings
     }
 
