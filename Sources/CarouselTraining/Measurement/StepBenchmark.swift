@@ -176,17 +176,20 @@ public final class StepBenchmark {
         let clock = PhaseClock(backend, counting: counter), steps = Double(batches.count), whole = Span.step(0)
         trainer.model.observer = clock
         defer { trainer.model.observer = nil }
-        var passes: [[Span: Double]] = []
+        var passes: [[Span: Double]] = [], processor: [Span: Double] = [:]
         counter?.begin()
         _ = try repeated {
             clock.reset()
             try pass(prefetching: false)
             passes.append(clock.seconds)
+            processor.merge(clock.processor, uniquingKeysWith: +)
         }
         _ = counter?.end()
         if let problem = clock.problem { throw problem }
-        func samples(_ span: Span) -> [Double] { passes.map { ($0[span] ?? 0) / steps } }
-        let all = Timing(samples: samples(whole))
+        func timing(_ span: Span) -> Timing {
+            Timing(samples: passes.map { ($0[span] ?? 0) / steps }, processor: processor[span].map { $0 / steps / Double(passes.count) })
+        }
+        let all = timing(whole)
         let named = clock.order.filter { $0 != whole }
         let between = passes.map { times in ((times[whole] ?? 0) - named.reduce(0) { $0 + (times[$1] ?? 0) }) / steps }
         func row(_ name: String, _ timing: Timing, allocations: Int? = nil) -> BenchRow {
@@ -196,7 +199,7 @@ public final class StepBenchmark {
             return row
         }
         let rows = named.map { span in
-            row(span.name, Timing(samples: samples(span)), allocations: counter == nil ? nil : clock.allocations[span])
+            row(span.name, timing(span), allocations: counter == nil ? nil : clock.allocations[span])
         }
         return rows + [row("between", Timing(samples: between)), row("all phases", all)]
     }
