@@ -11,6 +11,7 @@ public struct DeviceCommand: Sendable {
     /// Nanoseconds of `HostClock`: handed to the queue, sent to the device, begun, ended.
     public var queued: Int, submitted: Int, started: Int, ended: Int
 
+    /// Times in nanoseconds of `HostClock`.
     public init(name: String, workItems: [Int], groupSize: [Int], bytes: Int?, queued: Int, submitted: Int, started: Int, ended: Int) {
         self.name = name
         self.workItems = workItems

@@ -4,8 +4,11 @@ import Foundation
 public struct BenchComparison: Codable, Sendable {
     /// A row or fact that both have.
     public struct Pair: Codable, Sendable {
+        /// Of the row, or the name of the fact.
         public var key: String
+        /// Then.
         public var old: Double
+        /// Now.
         public var new: Double
         /// old / new: of times, above 1 is faster now.
         public var ratio: Double
@@ -17,6 +20,7 @@ public struct BenchComparison: Codable, Sendable {
     public var minima: [Pair]
     /// Milliseconds of processor time, of rows that have it: what other programs disturb least.
     public var processor: [Pair]
+    /// Single numbers.
     public var facts: [Pair]
     /// Rows and facts of the old report alone.
     public var onlyOld: [String]
@@ -25,6 +29,7 @@ public struct BenchComparison: Codable, Sendable {
     /// Why the figures may differ for other reasons than the program's speed.
     public var warnings: [String]
 
+    /// Pairs rows and facts by their names.
     public init(old: BenchReport, new: BenchReport) {
         func pairs(_ old: [(String, Double)], _ new: [(String, Double)]) -> [Pair] {
             let known = Dictionary(old, uniquingKeysWith: { first, _ in first })

@@ -10,6 +10,7 @@ public struct AllocationCount: Sendable, Equatable {
     /// The same of all threads together.
     public var allCalls = 0, allBytes = 0
 
+    /// Nothing counted yet, unless said.
     public init(calls: Int = 0, bytes: Int = 0, allCalls: Int = 0, allBytes: Int = 0) {
         self.calls = calls
         self.bytes = bytes
@@ -24,6 +25,7 @@ public protocol AllocationCounting {
     func begin()
     /// So far.
     func current() -> AllocationCount
+    /// Stops counting.
     func end() -> AllocationCount
 }
 
