@@ -15,7 +15,8 @@ static void peakPiece(const void *argument, long piece, int worker) {
 }
 
 double cvPeak(cvContext *context, long rounds, float *sums) {
-    long pieces = cvContextThreads(context);
+    // Small pieces, so that a thread that wakes late still has its share.
+    long pieces = cvPeakPieces * cvContextThreads(context);
     Job job = {context->kernels, rounds, sums};
     cvPoolRun(context->pool, pieces, true, peakPiece, &job);
     return (double)pieces * (double)rounds * (double)context->kernels->peakFlops;

@@ -11,6 +11,7 @@ public struct DeviceCommand: Sendable {
     /// Nanoseconds of `HostClock`: handed to the queue, sent to the device, begun, ended.
     public var queued: Int, submitted: Int, started: Int, ended: Int
 
+    /// Times in nanoseconds of `HostClock`.
     public init(name: String, workItems: [Int], groupSize: [Int], bytes: Int?, queued: Int, submitted: Int, started: Int, ended: Int) {
         self.name = name
         self.workItems = workItems
@@ -31,7 +32,7 @@ public protocol CommandRecording: Backend {
 
 /// A device that can measure how fast its arithmetic is at best.
 public protocol PeakMeasuring: Backend {
-    /// Floating-point operations per second of fused multiply-adds on registers, on all threads.
+    /// Floating-point operations per second of fused multiply-adds on registers, on all threads, when nothing else runs.
     /// - Parameter seconds: about how long to measure.
     func measurePeak(seconds: Double) throws -> Double
     /// What is measured, for people.

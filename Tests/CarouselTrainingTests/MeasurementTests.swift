@@ -9,6 +9,7 @@ import Testing
 @Suite struct MeasurementTests {
     @Test func mediansAndMinima() {
         #expect(Timing(samples: [3, 1, 2]).median == 2 && Timing(samples: [4, 1, 2, 3]).median == 2.5)
+        #expect(Timing(samples: [3, 1], processor: 4).cores == 2 && Timing(samples: [1]).cores == nil)
         #expect(Timing(samples: [3, 1, 2]).minimum == 1 && Timing(samples: []).median == 0)
     }
 
@@ -62,6 +63,7 @@ import Testing
         let backend = try CPUBackend(threads: 1)
         var report = BenchReport(command: "layers", machine: BenchMachine(program: "p 1", processor: "q", backend: backend))
         report.rows = [BenchRow(key: "a", milliseconds: 4, minimum: 2, samples: 3), BenchRow(key: "b", milliseconds: 1, minimum: 1, samples: 1)]
+        report.rows[0].processor = 6
         report.facts = [BenchFact("f", 8)]
         let path = NSTemporaryDirectory() + "carousel-\(UUID().uuidString).json"
         defer { try? FileManager.default.removeItem(atPath: path) }
@@ -70,13 +72,14 @@ import Testing
         #expect(old.rows == report.rows && old.facts == report.facts && old.machine == report.machine)
 
         report.rows = [BenchRow(key: "a", milliseconds: 2, minimum: 4, samples: 3), BenchRow(key: "c", milliseconds: 1, minimum: 1, samples: 1)]
+        report.rows[0].processor = 2
         report.facts = []
         report.machine.driver = "other"
         let comparison = BenchComparison(old: old, new: report)
-        #expect(comparison.rows.map(\.ratio) == [2] && comparison.minima.map(\.ratio) == [0.5])
+        #expect(comparison.rows.map(\.ratio) == [2] && comparison.minima.map(\.ratio) == [0.5] && comparison.processor.map(\.ratio) == [3])
         #expect(comparison.onlyOld == ["b", "f"] && comparison.onlyNew == ["c"])
         #expect(comparison.warnings.count == 1 && comparison.warnings[0].contains("driver"))
-        #expect(comparison.lines().contains { $0.hasPrefix("a ") && $0.contains("2.00") && $0.contains("0.50") })
+        #expect(comparison.lines().contains { $0.hasPrefix("a ") && $0.contains("2.00") && $0.contains("0.50") && $0.contains("3.00") })
     }
 
     /// Whatever moment a program is stopped at, the file is an array of what was added so far.

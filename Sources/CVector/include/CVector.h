@@ -38,7 +38,8 @@ const char *cvContextBLASDescription(const cvContext *);
 // MARK: Measuring
 
 /// Runs `rounds` rounds of multiply-adds on registers on every thread; the number of floating-point operations.
-/// `sums` holds one float per thread.
+/// `sums` holds `cvPeakPieces` floats per thread.
+enum { cvPeakPieces = 8 };
 double cvPeak(cvContext *, long rounds, float *sums);
 
 // MARK: Matrix products

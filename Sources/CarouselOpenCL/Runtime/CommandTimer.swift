@@ -86,6 +86,7 @@ final class CommandTimer {
 }
 
 extension OpenCLBackend: CommandRecording {
+    /// Kernels, reads and writes; the queue is exchanged for one with profiling, or back.
     public func recordCommands(_ record: (([DeviceCommand]) -> Void)?) throws {
         guard holdsValues else { return }
         try queue.recordCommands(record)

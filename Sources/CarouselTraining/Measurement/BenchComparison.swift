@@ -4,8 +4,11 @@ import Foundation
 public struct BenchComparison: Codable, Sendable {
     /// A row or fact that both have.
     public struct Pair: Codable, Sendable {
+        /// Of the row, or the name of the fact.
         public var key: String
+        /// Then.
         public var old: Double
+        /// Now.
         public var new: Double
         /// old / new: of times, above 1 is faster now.
         public var ratio: Double
@@ -15,6 +18,9 @@ public struct BenchComparison: Codable, Sendable {
     public var rows: [Pair]
     /// Milliseconds of the fastest sample.
     public var minima: [Pair]
+    /// Milliseconds of processor time, of rows that have it: what other programs disturb least.
+    public var processor: [Pair]
+    /// Single numbers.
     public var facts: [Pair]
     /// Rows and facts of the old report alone.
     public var onlyOld: [String]
@@ -23,6 +29,7 @@ public struct BenchComparison: Codable, Sendable {
     /// Why the figures may differ for other reasons than the program's speed.
     public var warnings: [String]
 
+    /// Pairs rows and facts by their names.
     public init(old: BenchReport, new: BenchReport) {
         func pairs(_ old: [(String, Double)], _ new: [(String, Double)]) -> [Pair] {
             let known = Dictionary(old, uniquingKeysWith: { first, _ in first })
@@ -32,6 +39,8 @@ public struct BenchComparison: Codable, Sendable {
         }
         rows = pairs(old.rows.map { ($0.key, $0.milliseconds) }, new.rows.map { ($0.key, $0.milliseconds) })
         minima = pairs(old.rows.map { ($0.key, $0.minimum) }, new.rows.map { ($0.key, $0.minimum) })
+        processor = pairs(old.rows.compactMap { row in row.processor.map { (row.key, $0) } },
+                          new.rows.compactMap { row in row.processor.map { (row.key, $0) } })
         facts = pairs(old.facts.map { ($0.name, $0.value) }, new.facts.map { ($0.name, $0.value) })
         let oldKeys = old.rows.map(\.key) + old.facts.map(\.name), newKeys = new.rows.map(\.key) + new.facts.map(\.name)
         onlyOld = oldKeys.filter { !newKeys.contains($0) }
@@ -41,10 +50,12 @@ public struct BenchComparison: Codable, Sendable {
 
     /// A table of times, one of single numbers, and what only one side has.
     public func lines() -> [String] {
-        var table = TextTable(header: ["compared", "old ms", "new ms", "old / new", "of minima"], alignments: [.left])
+        let processorRatios = Dictionary(processor.map { ($0.key, $0.ratio) }, uniquingKeysWith: { first, _ in first })
+        var table = TextTable(header: ["compared", "old ms", "new ms", "old / new", "of minima", "of cpu time"], alignments: [.left])
         for (row, minimum) in zip(rows, minima) {
             table.add([row.key, BenchReport.number(row.old), BenchReport.number(row.new), String(format: "%.2f", row.ratio),
-                       String(format: "%.2f", minimum.ratio)])
+                       String(format: "%.2f", minimum.ratio),
+                       processorRatios[row.key].map { String(format: "%.2f", $0) } ?? "-"])
         }
         var lines = rows.isEmpty ? [] : table.lines()
         if !facts.isEmpty {

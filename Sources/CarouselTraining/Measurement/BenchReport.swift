@@ -15,8 +15,14 @@ public struct BenchRow: Codable, Sendable, Equatable {
     public var gigaflops: Double?
     /// 10⁹ bytes per second that must be moved at least, at the median.
     public var gigabytes: Double?
+    /// Time that all threads of the program together used a processor for, in milliseconds, on average.
+    public var processor: Double?
+    /// Cores of the host in use meanwhile, on average.
+    public var cores: Double?
     /// Of the measured peak, or of the whole step.
     public var share: Double?
+    /// Of the peak of the cores that were in use.
+    public var shareOfUsed: Double?
     /// GFLOP/s as a share of the row it is compared with, measured in turns with it.
     public var ratio: Double?
     /// Device memory at the worst moment.
@@ -28,6 +34,7 @@ public struct BenchRow: Codable, Sendable, Equatable {
     /// How the device ran it, where there is a choice.
     public var plan: String?
 
+    /// A row with its times alone.
     public init(key: String, milliseconds: Double, minimum: Double, samples: Int) {
         self.key = key
         self.milliseconds = milliseconds
@@ -41,6 +48,8 @@ public struct BenchRow: Codable, Sendable, Equatable {
     ///   - peak: operations per second.
     init(_ key: String, _ timing: Timing, operations: Double? = nil, traffic: Double? = nil, peak: Double? = nil) {
         self.init(key: key, milliseconds: timing.median * 1e3, minimum: timing.minimum * 1e3, samples: timing.samples.count)
+        processor = timing.processor.map { $0 * 1e3 }
+        cores = timing.cores
         let seconds = max(timing.median, 1e-12)
         gigaflops = operations.map { $0 / seconds * 1e-9 }
         gigabytes = traffic.map { $0 / seconds * 1e-9 }
@@ -52,10 +61,12 @@ public struct BenchRow: Codable, Sendable, Equatable {
 public struct BenchFact: Codable, Sendable, Equatable {
     /// The same in every run of the command.
     public var name: String
+    /// In `unit`.
     public var value: Double
     /// For people; empty for a plain number.
     public var unit: String
 
+    /// A number with its unit.
     public init(_ name: String, _ value: Double, unit: String = "") {
         self.name = name
         self.value = value
@@ -67,15 +78,19 @@ public struct BenchFact: Codable, Sendable, Equatable {
 public struct BenchMachine: Codable, Sendable, Equatable {
     /// The program's version.
     public var program: String
-    /// The host's processor and its usable cores.
+    /// Name of the host's processor.
     public var processor: String
+    /// Cores of the host that are in service.
     public var cores: Int
-    /// The device's selector, name and driver.
+    /// The name the user selects the device by.
     public var device: String
+    /// What the device calls itself.
     public var deviceName: String
+    /// Its driver; empty on the CPU.
     public var driver: String
     /// Worker threads of the CPU device; elsewhere the device's compute units.
     public var threads: Int
+    /// How the device computes.
     public var plan: String
     /// Settings of the environment that change how work is cut; empty without.
     public var tuning: String
@@ -108,19 +123,24 @@ public struct BenchReport: Codable, Sendable {
     /// Recognises the file and its version.
     public static let format = "carousel-bench/1"
 
+    /// The format this report was written in.
     public var format = BenchReport.format
     /// `layers`, `step`, …
     public var command: String
+    /// Where it ran.
     public var machine: BenchMachine
     /// GFLOP/s that shares refer to; nil where shares are of a step.
     public var peak: Double?
     /// How the peak was measured.
     public var peakMethod: String?
+    /// Lines of the table, in their order.
     public var rows: [BenchRow]
+    /// Single numbers below the table.
     public var facts: [BenchFact]
     /// Said below the table.
     public var notes: [String]
 
+    /// A report without a peak.
     public init(command: String, machine: BenchMachine, rows: [BenchRow] = [], facts: [BenchFact] = [], notes: [String] = []) {
         self.command = command
         self.machine = machine

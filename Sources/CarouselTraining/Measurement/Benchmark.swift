@@ -53,7 +53,14 @@ public final class Benchmark {
         var report = BenchReport(command: command, machine: machine, rows: rows, notes: notes)
         report.peak = peak * 1e-9
         report.peakMethod = peakMethod
-        for i in report.rows.indices { report.rows[i].share = report.rows[i].gigaflops.map { $0 * 1e9 / peak } }
+        for i in report.rows.indices {
+            guard let rate = report.rows[i].gigaflops else { continue }
+            report.rows[i].share = rate * 1e9 / peak
+            if let meter, let processor = report.rows[i].processor, processor > 0 {
+                // Operations of one run by the processor time of one run.
+                report.rows[i].shareOfUsed = rate * 1e9 * report.rows[i].milliseconds / processor / (peak / Double(max(1, meter.info.computeUnits)))
+            }
+        }
         return report
     }
 

@@ -8,6 +8,7 @@ public struct LayerSize: Sendable, Equatable {
     /// L, layers on top of each other.
     public var layers: Int
 
+    /// One layer unless said.
     public init(steps: Int, batch: Int, input: Int, hidden: Int, layers: Int = 1) {
         self.steps = steps
         self.batch = batch
@@ -33,13 +34,16 @@ public struct LayerSize: Sendable, Equatable {
 public struct LayerCase: Sendable {
     /// For people; the kind with what is special about it.
     public var name: String
+    /// The cell.
     public var kind: RecurrentCell.Kind
+    /// Of the stack.
     public var size: LayerSize
     /// Everything but the units.
     public var settings: RecurrentConfiguration
     /// Lengths fall evenly from T to a quarter of it, instead of all being T.
     public var isRagged: Bool
 
+    /// A plain stack unless said.
     public init(_ kind: RecurrentCell.Kind, _ size: LayerSize, name: String? = nil,
                 settings: RecurrentConfiguration = RecurrentConfiguration(units: 1), isRagged: Bool = false) {
         self.name = name ?? kind.rawValue

@@ -7,8 +7,10 @@ import CarouselCore
 final class PhaseClock: SpanObserver, @unchecked Sendable {
     private let backend: any Backend
     private let counter: (any AllocationCounting)?
-    private var started: [(time: Int, calls: Int)] = []
+    private var started: [(time: Int, processor: Int, calls: Int)] = []
     private(set) var seconds: [Span: Double] = [:]
+    /// Seconds that all threads together used a processor.
+    private(set) var processor: [Span: Double] = [:]
     /// Allocations of this thread.
     private(set) var allocations: [Span: Int] = [:]
     /// Phases as they first ended.
@@ -23,18 +25,19 @@ final class PhaseClock: SpanObserver, @unchecked Sendable {
 
     func begin(_ span: Span) {
         settle()
-        started.append((0, 0))
+        started.append((0, 0, 0))
         // Last, so that nothing of this clock is counted.
-        started[started.count - 1] = (HostClock.nanoseconds, counter?.current().calls ?? 0)
+        started[started.count - 1] = (HostClock.nanoseconds, HostClock.processorNanoseconds, counter?.current().calls ?? 0)
     }
 
     func end(_ span: Span) {
         let calls = counter?.current().calls ?? 0
         settle()
-        let now = HostClock.nanoseconds
+        let now = HostClock.nanoseconds, processorNow = HostClock.processorNanoseconds
         guard let start = started.popLast() else { return }
         if seconds[span] == nil { order.append(span) }
         seconds[span, default: 0] += Double(now - start.time) * 1e-9
+        processor[span, default: 0] += Double(processorNow - start.processor) * 1e-9
         allocations[span, default: 0] += calls - start.calls
     }
 
@@ -42,6 +45,7 @@ final class PhaseClock: SpanObserver, @unchecked Sendable {
     func reset() {
         for span in order {
             seconds[span] = 0
+            processor[span] = 0
             allocations[span] = 0
         }
     }

@@ -53,25 +53,29 @@ public struct ScalingBenchmark {
     /// A row for every point; two slopes for every axis.
     public func run(machine: BenchMachine) throws -> BenchReport {
         var report = BenchReport(command: "scaling", machine: machine)
+        let isGPU = try open().info.isGPU
         let count = axes.reduce(0) { $0 + $1.points.prefix(largest).count }
         for axis in axes {
-            var points: [(size: Int, seconds: Double)] = []
+            var points: [(size: Int, seconds: Double)] = [], processor: [(size: Int, seconds: Double)] = []
             for size in axis.points.prefix(largest) {
                 status("\(axis.rawValue) \(size)")
-                let (row, fastest) = try measure(axis, size, seconds: seconds / Double(max(1, count)))
+                let (row, timing) = try measure(axis, size, seconds: seconds / Double(max(1, count)))
                 report.rows.append(row)
-                points.append((size, fastest))
+                points.append((size, timing.minimum))
+                if let time = timing.processor { processor.append((size, time)) }
             }
             guard points.count > 1 else { continue }
             report.facts.append(BenchFact("slope of \(axis.rawValue)", Self.slope(points), unit: axis.expectation))
             report.facts.append(BenchFact("slope of \(axis.rawValue), last doubling", Self.slope(points.suffix(2))))
+            // The host's processor says nothing of a GPU's work.
+            if !isGPU { report.facts.append(BenchFact("slope of \(axis.rawValue), processor time", Self.slope(processor))) }
         }
         report.notes = ["slopes are those of log time by log size, of the fastest samples; \"of plan\" is the peak of the device's memory "
             + "as a share of what its planner said"]
         return report
     }
 
-    private func measure(_ axis: ScalingAxis, _ size: Int, seconds: Double) throws -> (BenchRow, Double) {
+    private func measure(_ axis: ScalingAxis, _ size: Int, seconds: Double) throws -> (BenchRow, Timing) {
         let backend = try open()
         let (work, operations) = try work(axis, size, on: backend)
         let timing = try Stopwatch(backend: backend, seconds: seconds).time([work])[0]
@@ -83,7 +87,7 @@ public struct ScalingBenchmark {
             try work()
             try work()
         }
-        return (row, timing.minimum)
+        return (row, timing)
     }
 
     /// One run of what an axis measures, and its operations where they are counted.

@@ -10,6 +10,7 @@ public struct AllocationCount: Sendable, Equatable {
     /// The same of all threads together.
     public var allCalls = 0, allBytes = 0
 
+    /// Nothing counted yet, unless said.
     public init(calls: Int = 0, bytes: Int = 0, allCalls: Int = 0, allBytes: Int = 0) {
         self.calls = calls
         self.bytes = bytes
@@ -24,6 +25,7 @@ public protocol AllocationCounting {
     func begin()
     /// So far.
     func current() -> AllocationCount
+    /// Stops counting.
     func end() -> AllocationCount
 }
 
@@ -84,6 +86,7 @@ public final class StepBenchmark {
         let phases = try phases(counter)
         let tokens = batches.joined().reduce(0) { $0 + trainer.training.lengths[$1] }, steps = Double(batches.count)
         for i in undisturbed.samples.indices { undisturbed.samples[i] /= steps }
+        undisturbed.processor = undisturbed.processor.map { $0 / steps }
         var report = BenchReport(command: "step", machine: machine)
         report.rows = phases + [BenchRow("a step as in training", undisturbed)]
         report.facts = [
@@ -158,12 +161,14 @@ public final class StepBenchmark {
     /// Seconds of whole passes until the time is up; at least one.
     private func repeated(_ pass: () throws -> Void) throws -> Timing {
         var timing = Timing(samples: [])
+        let before = HostClock.processorNanoseconds
         repeat {
             timing.samples.append(try HostClock.seconds {
                 try pass()
                 try backend.finish()
             })
         } while timing.samples.reduce(0, +) * (1 + 0.5 / Double(timing.samples.count)) < seconds
+        timing.processor = Double(HostClock.processorNanoseconds - before) * 1e-9 / Double(timing.samples.count)
         return timing
     }
 
@@ -173,17 +178,20 @@ public final class StepBenchmark {
         let clock = PhaseClock(backend, counting: counter), steps = Double(batches.count), whole = Span.step(0)
         trainer.model.observer = clock
         defer { trainer.model.observer = nil }
-        var passes: [[Span: Double]] = []
+        var passes: [[Span: Double]] = [], processor: [Span: Double] = [:]
         counter?.begin()
         _ = try repeated {
             clock.reset()
             try pass(prefetching: false)
             passes.append(clock.seconds)
+            processor.merge(clock.processor, uniquingKeysWith: +)
         }
         _ = counter?.end()
         if let problem = clock.problem { throw problem }
-        func samples(_ span: Span) -> [Double] { passes.map { ($0[span] ?? 0) / steps } }
-        let all = Timing(samples: samples(whole))
+        func timing(_ span: Span) -> Timing {
+            Timing(samples: passes.map { ($0[span] ?? 0) / steps }, processor: processor[span].map { $0 / steps / Double(passes.count) })
+        }
+        let all = timing(whole)
         let named = clock.order.filter { $0 != whole }
         let between = passes.map { times in ((times[whole] ?? 0) - named.reduce(0) { $0 + (times[$1] ?? 0) }) / steps }
         func row(_ name: String, _ timing: Timing, allocations: Int? = nil) -> BenchRow {
@@ -193,7 +201,7 @@ public final class StepBenchmark {
             return row
         }
         let rows = named.map { span in
-            row(span.name, Timing(samples: samples(span)), allocations: counter == nil ? nil : clock.allocations[span])
+            row(span.name, timing(span), allocations: counter == nil ? nil : clock.allocations[span])
         }
         return rows + [row("between", Timing(samples: between)), row("all phases", all)]
     }

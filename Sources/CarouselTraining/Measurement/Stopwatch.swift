@@ -4,11 +4,18 @@ import CarouselCore
 public struct Timing: Sendable {
     /// Seconds of one run, one value per sample, in their order.
     public var samples: [Double]
+    /// Seconds that all threads together used a processor for one run, on average; nil = not measured.
+    public var processor: Double?
 
     /// The middle sample; the mean of the two in the middle.
     public var median: Double { Self.median(samples) }
     /// The fastest sample: what the work takes when nothing else uses the machine.
     public var minimum: Double { samples.min() ?? 0 }
+
+    /// Cores of the host that were in use, on average.
+    public var cores: Double? {
+        processor.map { $0 * Double(samples.count) / max(samples.reduce(0, +), 1e-12) }
+    }
 
     /// 0 of nothing.
     static func median(_ values: [Double]) -> Double {
@@ -36,13 +43,15 @@ struct Stopwatch {
             _ = try sample(work, repeats: 1)
             return max(1, Int((Self.shortestSample / max(try sample(work, repeats: 1), 1e-9)).rounded(.up)))
         }
-        var timings = works.map { _ in Timing(samples: []) }
+        var timings = works.map { _ in Timing(samples: []) }, processor = works.map { _ in 0.0 }
         let budget = seconds * Double(works.count)
         var spent = 0.0, rounds = 0
         repeat {
             let before = spent
             for (place, work) in works.enumerated() {
+                let processorBefore = HostClock.processorNanoseconds
                 let time = try sample(work, repeats: repeats[place])
+                processor[place] += Double(HostClock.processorNanoseconds - processorBefore) * 1e-9 / Double(repeats[place])
                 timings[place].samples.append(time)
                 spent += time * Double(repeats[place])
             }
@@ -50,6 +59,7 @@ struct Stopwatch {
             // Not another round that would end far beyond the limit.
             if spent + (spent - before) / 2 > budget { break }
         } while rounds < Self.mostSamples
+        for place in timings.indices { timings[place].processor = processor[place] / Double(timings[place].samples.count) }
         return timings
     }
 

@@ -96,6 +96,7 @@ public final class TrainingProfile: SpanObserver, @unchecked Sendable {
 
     // MARK: Spans and commands
 
+    /// From the training's thread or the one that prepares batches.
     public func begin(_ span: Span) {
         let now = HostClock.nanoseconds
         lock.withLock {
@@ -104,6 +105,7 @@ public final class TrainingProfile: SpanObserver, @unchecked Sendable {
         }
     }
 
+    /// From the thread that began the span.
     public func end(_ span: Span) {
         let now = HostClock.nanoseconds
         var isStep = false
