@@ -28,9 +28,6 @@
 #ifndef WORK_N
 #define WORK_N 4        // columns per work-item
 #endif
-#ifndef BLOCK_M
-#define BLOCK_M 64      // rows a work-item of the cpu family makes, a multiple of 8
-#endif
 #ifndef BLOCK_K
 #define BLOCK_K 512     // k per pass over a panel: 64 KB of it stay in the second-level cache
 #endif
@@ -167,20 +164,20 @@ void matmul_pack_rows(INPUT(float, a), const int lda, const int K, const int M, 
     }
 }
 
-// Item (p, q): columns p * width ..< (p + 1) * width (a multiple of 32), rows q * BLOCK_M ..< (q + 1) * BLOCK_M.
+// Item (p, q): columns p * width ..< (p + 1) * width (a multiple of 32), rows q * height ..< (q + 1) * height.
 // For BLOCK_K of k at a time, the rows of a stay in cache while several panels pass over them.
 // If `packed`, a is what matmul_pack_rows made and lda is not used. If ldb > 0, `panels` is b as it is, its rows ldb apart,
 // and N a multiple of 32.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_panels(INPUT(float, a), const int lda, const int packed, INPUT(float, panels), INPUT(float, bias),
                    OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
-                   const int width, const int ldb) {
+                   const int width, const int ldb, const int height) {
     BIND(a);
     BIND(panels);
     BIND(bias);
     BIND(c);
     const int n0 = (int)get_global_id(0) * width, n1 = min(N, n0 + width);
-    const int m0 = (int)get_global_id(1) * BLOCK_M, m1 = min(M, m0 + BLOCK_M);
+    const int m0 = (int)get_global_id(1) * height, m1 = min(M, m0 + height);
     for (int k0 = 0; k0 == 0 || k0 < K; k0 += BLOCK_K) {
         const int depth = min(BLOCK_K, K - k0), last = k0 + depth >= K;
         for (int n = n0; n < n1; n += 32) {

@@ -31,7 +31,7 @@ long cvRecurrentBlock(const cvContext *context, int kind, long hidden, long stat
     bool large = gateCount(kind) * hidden * state * (long)sizeof(float) > 768 * 1024;
     long most = large && batch >= 48 ? context->tuning.largeBlockRows : context->tuning.blockRows;
     // As many blocks for every thread, so that none is idle; how rows are shared out changes no result.
-    long blocks = cvRound(cvPieces(batch, most), cvPoolThreads(context->pool));
+    long blocks = cvMax(1, cvRound(cvPieces(batch, most), cvPoolThreads(context->pool)));
     return cvMax(1, cvPieces(batch, blocks));
 }
 

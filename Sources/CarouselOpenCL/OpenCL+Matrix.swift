@@ -75,7 +75,7 @@ extension OpenCLBackend {
     }
 
     /// The same for all kernels of the cpu family's product, so that they are one program.
-    private var panelDefines: KernelDefines { ["BLOCK_M": tuning.productRows, "BLOCK_K": tuning.productDepth] }
+    private var panelDefines: KernelDefines { ["BLOCK_K": tuning.productDepth] }
 
     /// Packs op(b) [K, N] for `multiply(_:panels:)` and the recurrent `rows` plan.
     func pack(_ b: Tensor, stride: Int, transpose: Bool, k: Int, n: Int) throws -> PackedPanels {
@@ -120,13 +120,15 @@ extension OpenCLBackend {
         // Wider items read a less often, as long as every compute unit has a few. Each element is one chain
         // of fma however the work is cut, so this does not change results.
         let groups = (p.m + block - 1) / block
+        // Equal shares of whole tiles: a device may hand out all items of one row of items together.
+        let height = ((p.m + groups - 1) / groups + 7) / 8 * 8
         var width = 32
         while width < 256, width < p.n, groups * ((p.n + 2 * width - 1) / (2 * width)) >= 4 * device.computeUnits {
             width *= 2
         }
         try launch(.matmulPanels, panelDefines, global: ((p.n + width - 1) / width, groups, 1),
                    [.tensor(a), .int(p.strideA), .flag(p.transposeA), .tensor(panels.panels), .optional(p.bias),
-                    .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate), .int(width), .int(panels.stride)])
+                    .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate), .int(width), .int(panels.stride), .int(height)])
     }
 
     public func columnSums(of x: Tensor, into sums: Tensor, accumulate: Bool) throws {

@@ -23,7 +23,7 @@ public struct Tuning: TuningRow {
 
     /// cpu: sequences a work-item takes through all steps (`BLOCK_ROWS`), a multiple of 8, the height of the register tile.
     var blockRows = 8
-    /// cpu: rows and k of a product's block (`BLOCK_M`, `BLOCK_K`); rows are a multiple of 8.
+    /// cpu: rows of a product's block at most, a multiple of 8, and k of it (`BLOCK_K`).
     var productRows = 64
     var productDepth = 512
 
