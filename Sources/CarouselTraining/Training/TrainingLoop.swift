@@ -103,9 +103,8 @@ final class TrainingLoop {
             let number = optimizer.step
             let uploaded = try model.upload(batch)
             try trainer.step.run(uploaded, trainer.context(step: number), learningRate: rate(step: number), lossSum: monitor.slot)
-            if let average = trainer.average, optimizer.step % averageInterval == 0 {
-                try model.backend.average(model.store.weights, into: average,
-                                          decay: Trainer.averageDecay(settings, step: number, interval: averageInterval))
+            if settings.averageDecay > 0, optimizer.step % averageInterval == 0 {
+                try optimizer.updateAverage(decay: Trainer.averageDecay(settings, step: number, interval: averageInterval))
             }
             state.stepInEpoch += 1
             progress.add(tokens: batch.layout.rows)
