@@ -21,13 +21,14 @@ SMALL void adamTile(const cvAdamRows *p, const int tile, long w, const cvAdamEve
         m[j] = loadN(moment + j * WIDTH, w);
         v[j] = loadN(square + j * WIDTH, w);
         rests &= __builtin_reduce_and((m[j] == splat(0.0f)) & (v[j] == v[j])) != 0;
-        // By their bits: what is too small counts as 0 in a comparison, but a step makes it 0.
-        isUntouched &= __builtin_reduce_or(floatToBits(m[j]) | floatToBits(v[j])) == 0;
+        x[j] = loadN(weights + j * WIDTH, w);
+        // By their bits: a step makes 0 of what is too small and of -0, though comparisons take them for it.
+        VI changed = floatToBits(m[j]) | floatToBits(v[j]) | (floatToBits(x[j]) ^ floatToBits(x[j] - splat(0.0f) * x[j]));
+        isUntouched &= __builtin_reduce_or(changed) == 0;
     }
     // Without moments and decay nothing happens to a weight.
     if (isUntouched && !p->decays && !average && !gradients) return;
     for (int j = 0; j < tile; j++) {
-        x[j] = loadN(weights + j * WIDTH, w);
         mean[j] = average ? loadN(average + j * WIDTH, w) : splat(0.0f);
     }
 #define AVERAGE(e) for (int j = 0; j < tile; j++) mean[j] = splat((e).averageDecay) * mean[j] + splat((e).complement) * x[j]
@@ -56,8 +57,11 @@ SMALL void adamTile(const cvAdamRows *p, const int tile, long w, const cvAdamEve
     }
 #undef AVERAGE
     for (int j = 0; j < tile; j++) {
-        // In a step the product with gradient 0 is added, which turns a flushed -0 into 0.
-        if (isStep) m[j] += splat(0.0f);
+        // In a step the product with gradient 0 is added, and that of the weight with no decay taken away: -0 becomes 0.
+        if (isStep) {
+            m[j] += splat(0.0f);
+            x[j] -= splat(0.0f) * x[j];
+        }
         if (gradients) {
             adamUpdate(&p->step, splat(p->step.rate), splat(p->step.decay), splat(p->step.rootScale),
                        loadN(gradients + j * WIDTH, w), &x[j], &m[j], &v[j]);
