@@ -57,7 +57,7 @@ extension Conformance {
     /// The device against itself: after many events with gradient 0 a row holds the bits of whole steps.
     private static func sameBits(_ rows: Int, _ width: Int, _ variant: OptimizerVariant, _ level: Level) -> ConformanceCase {
         ConformanceCase("optimizer", "adam rows V\(rows) D\(width) \(variant.rawValue) bits of whole steps", level: level) { run in
-            let backend = run.backend, count = rows * width, shape: Shape = [rows, width], events = width > 16 ? 240 : 24
+            let backend = run.backend, count = rows * width, shape: Shape = [rows, width], events = level > .tiny ? 240 : 24
             let start = [run.draw(count, scale: 0.05), run.draw(count, scale: 1e-3), run.draw(count, scale: 1e-6, center: 1.1e-6)]
             let whole = try start.map { try backend.makeTensor($0, shape: shape) }, lazy = try start.map { try backend.makeTensor($0, shape: shape) }
             let zeros = try backend.makeTensor([Double](repeating: 0, count: count), shape: shape)
