@@ -18,7 +18,7 @@
     }                                                                                                               \
     static void adam_row_##S(__global float *weights, __global float *moment, __global float *square,              \
                              __global float *average, const __global float *gradients, const __global float *e,    \
-                             int count, int calm, int decays, float rate, float beta1, float beta2,                \
+                             int count, int calm, float rate,              float beta1, float beta2,                \
                              float one_minus_beta1, float one_minus_beta2, float epsilon, float shrink,            \
                              float root) {                                                                          \
         F m = LOAD_##S(moment), v = LOAD_##S(square), w = LOAD_##S(weights), update = 0;                            \
@@ -41,7 +41,7 @@
                 continue;                                                                                           \
             }                                                                                                       \
             steps = 1;                                                                                              \
-            if (decays) w *= e[1];                                                                                  \
+            w *= e[1];                                                                                              \
             m *= beta1;                                                                                             \
             v *= beta2;                                                                                             \
         }                                                                                                           \
@@ -68,8 +68,8 @@ DEFINE_ROW(float16, 16)
 // `shrink` and `root` belong to. Item (columns, u).
 __kernel void adam_rows(OUTPUT(float, weights), OUTPUT(float, m), OUTPUT(float, v), OUTPUT(float, average),
                         INPUT(float, gradients), INPUT(int, rows), INPUT(float, events), INPUT(int, last),
-                        INPUT(int, marks), const int U, const int D, const int calm_from, const int decays,
-                        const float rate, const float beta1, const float beta2, const float one_minus_beta1,
+                        INPUT(int, marks), const int U, const int D, const int calm_from, const float rate,
+                        const float beta1, const float beta2, const float one_minus_beta1,
                         const float one_minus_beta2, const float epsilon, const float shrink, const float root,
                         INPUT(float, fault)) {
     BIND(weights);
@@ -92,7 +92,7 @@ __kernel void adam_rows(OUTPUT(float, weights), OUTPUT(float, m), OUTPUT(float, 
     events += (size_t)mark * EVENT;
 #define ROW(S, d)                                                                                                   \
     adam_row_##S(weights + at + d, m + at + d, v + at + d, AT(average, at + d), AT(g, d), events, count, calm,      \
-                 decays, rate, beta1, beta2, one_minus_beta1, one_minus_beta2, epsilon, shrink, root)
+                 rate, beta1, beta2, one_minus_beta1, one_minus_beta2, epsilon, shrink, root)
 #if FAMILY == CPU_FAMILY
     int d = 0;
     for (; d + 16 <= D; d += 16) ROW(16, d);

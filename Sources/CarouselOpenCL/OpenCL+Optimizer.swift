@@ -92,7 +92,7 @@ extension OpenCLBackend {
         try launch(.adamRows, columns: width, rows: count,
                    [.tensor(table.weights), .tensor(table.m), .tensor(table.v), .optional(table.average), .optional(pass.gradients),
                     .optional(pass.rows), .tensor(history.events), .tensor(history.last), .tensor(history.marks), .int(count), .int(width),
-                    .int(pass.calmFrom), .flag(pass.step.decays), .float(factors.rate)] + Self.constants(pass.step)
+                    .int(pass.calmFrom), .float(factors.rate)] + Self.constants(pass.step)
                        + [.float(factors.shrink), .float(factors.root), .optional(pass.step.fault)])
         try launch(.markRows, count: max(1, count),
                    [.tensor(history.marks), .optional(pass.rows), .tensor(history.last), .count(count),

@@ -111,7 +111,7 @@ extension AdamStep {
         return beta1 * now.rate / before.rate <= 0.999 * kept * divisor
     }
 
-    /// Whether the step means nothing to a row that has never had a gradient.
+    /// Whether it changes weights that have never had a gradient.
     public var decays: Bool { weightDecay != 0 }
 }
 

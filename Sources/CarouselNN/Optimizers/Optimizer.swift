@@ -7,9 +7,10 @@ public enum RowSteps: Sendable, Equatable {
     /// Where it pays for batches that touch at most so many rows.
     case automatic(touched: Int)
 
-    /// The smallest share of a large table that a batch may leave out, as rows for each row it touches.
+    /// Rows a table must have for each row the largest batch touches (Documentation/Performance.md).
     static let rowsForEachTouched = 8
 
+    /// Whether a table of so many rows is stepped row by row.
     func pays(rows: Int) -> Bool {
         switch self {
         case .never: false

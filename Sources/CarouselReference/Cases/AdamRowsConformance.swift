@@ -23,8 +23,8 @@ extension Conformance {
                             let touched = RowIndexLists(run.drawIntegers(rows, below: rows)).distinct
                             let indices = try run.integers("rows", touched, [touched.count])
                             let watched = try run.input("fault", [fault], [1])
-                            try run.backend.adamRows(AdamRowsPass(step(5, watched), table, rows: indices, gradients: run.input("gradients", [touched.count, width]),
-                                                                  number: 5, calmFrom: 0))
+                            let gradients = try run.input("gradients", [touched.count, width])
+                            try run.backend.adamRows(AdamRowsPass(step(5, watched), table, rows: indices, gradients: gradients, number: 5, calmFrom: 0))
                             try run.backend.record(.step(step(5)), as: 5, in: history, fault: watched)
                         })
                     }
@@ -48,8 +48,8 @@ extension Conformance {
         func tensor(_ name: String, scale: Double, center: Double = 0) throws -> Tensor {
             try run.inPlace(name, run.draw(rows * width, scale: scale, center: center), [rows, width], tolerance, meaning)
         }
-        let history = AdamHistory(events: try run.backend.makeTensor(shape: [events, AdamHistory.width]), last: try run.integersInPlace("last", [0], [1]),
-                                  marks: try run.integersInPlace("marks", marks, [rows]))
+        let history = AdamHistory(events: try run.backend.makeTensor(shape: [events, AdamHistory.width]),
+                                  last: try run.integersInPlace("last", [0], [1]), marks: try run.integersInPlace("marks", marks, [rows]))
         return AdamTable(weights: try tensor("weights", scale: 1), m: try tensor("m", scale: 0.3), v: try tensor("v", scale: 0.1, center: 0.11),
                          average: averages ? try tensor("average", scale: 1) : nil, history: history)
     }
