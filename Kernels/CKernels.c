@@ -35,6 +35,9 @@ static const char loss_text[] = {
 static const char optimizer_text[] = {
 #embed "optimizer.cl"
 };
+static const char adam_rows_text[] = {
+#embed "adam_rows.cl"
+};
 
 #define CAROUSEL_KERNEL_ACCESSOR(name) \
     CKernelFile carousel_kernel_##name(void) { return (CKernelFile){#name ".cl", name##_text, sizeof name##_text}; }

@@ -19,7 +19,8 @@ typedef struct CKernelFile {
     X(gru)                       \
     X(pooling)                   \
     X(loss)                      \
-    X(optimizer)
+    X(optimizer)                 \
+    X(adam_rows)
 
 #define CAROUSEL_KERNEL_ACCESSOR(name) CKernelFile carousel_kernel_##name(void);
 CAROUSEL_KERNEL_FILES(CAROUSEL_KERNEL_ACCESSOR)

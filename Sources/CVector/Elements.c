@@ -280,6 +280,27 @@ void cvAdamStep(cvContext *context, const cvAdam *step, long n, float *w, const 
     overElements(context, &job, adamPiece);
 }
 
+// Rows differ in what they have to make up for, so pieces are small.
+enum { rowsOfAdamPiece = 8 };
+
+typedef struct {
+    const cvKernels *kernels;
+    const cvAdamRows *rows;
+    long n, width;
+} AdamRowsJob;
+
+static void adamRowsPiece(const void *argument, long piece, int worker) {
+    (void)worker;
+    const AdamRowsJob *j = argument;
+    const long first = piece * rowsOfAdamPiece, last = cvMin(first + rowsOfAdamPiece, j->n);
+    for (long r = first; r < last; r++) j->kernels->adamRow(j->rows, r, j->width);
+}
+
+void cvAdamRowsStep(cvContext *context, const cvAdamRows *rows, long n, long width) {
+    AdamRowsJob job = {context->kernels, rows, n, width};
+    cvPoolRun(context->pool, cvPieces(n, rowsOfAdamPiece), n * width >= 2 * span, adamRowsPiece, &job);
+}
+
 void cvRMSpropStep(cvContext *context, const cvRMSprop *step, long n, float *w, const float *g, float *v,
                    float *momentum) {
     Job job = {.n = n, .step = step, .c = w, .a = g, .d = v, .e = momentum};

@@ -70,6 +70,7 @@ typedef struct {
     void (*clip)(long n, float limit, float *x);
     void (*sgd)(const cvSGD *, long n, float *w, const float *g, float *velocity);
     void (*adam)(const cvAdam *, long n, float *w, const float *g, float *m, float *v);
+    void (*adamRow)(const cvAdamRows *, long index, long width);
     void (*rmsprop)(const cvRMSprop *, long n, float *w, const float *g, float *v, float *momentum);
     void (*average)(long n, float decay, float complement, const float *w, float *average);
 

@@ -60,6 +60,11 @@ extension CPUBackend {
         try Requirements.check(weights.count == gradients.count && weights.count == m.count && weights.count == v.count,
                                "Adam", ["weights": weights, "gradients": gradients, "m": m, "v": v])
         guard try isSound(step.fault) else { return }
+        var values = Self.factors(step)
+        try cvAdamStep(context, &values, weights.count, floats(weights), floats(gradients), floats(m), floats(v))
+    }
+
+    private static func factors(_ step: AdamStep) -> cvAdam {
         let correction1 = 1 - pow(step.beta1, Double(step.step))
         let correction2 = (1 - pow(step.beta2, Double(step.step))).squareRoot()
         let rate: Double, rootScale: Double
@@ -67,10 +72,44 @@ extension CPUBackend {
         case .pytorch: (rate, rootScale) = (step.learningRate / correction1, 1 / correction2)
         case .keras: (rate, rootScale) = (step.learningRate * correction2 / correction1, 1)
         }
-        var values = cvAdam(rate: Float(rate), beta1: Float(step.beta1), oneMinusBeta1: Float(1 - step.beta1),
-                            beta2: Float(step.beta2), oneMinusBeta2: Float(1 - step.beta2), epsilon: Float(step.epsilon),
-                            decay: Float(step.learningRate * step.weightDecay), rootScale: Float(rootScale))
-        try cvAdamStep(context, &values, weights.count, floats(weights), floats(gradients), floats(m), floats(v))
+        return cvAdam(rate: Float(rate), beta1: Float(step.beta1), oneMinusBeta1: Float(1 - step.beta1),
+                      beta2: Float(step.beta2), oneMinusBeta2: Float(1 - step.beta2), epsilon: Float(step.epsilon),
+                      decay: Float(step.learningRate * step.weightDecay), rootScale: Float(rootScale))
+    }
+
+    /// Stores the factors as `cvAdamEvent`.
+    public func record(_ event: AdamEvent, as number: Int, in history: AdamHistory, fault: Tensor?) throws {
+        try Requirements.event(number, history)
+        guard holdsValues, try isSound(fault) else { return }
+        var values = cvAdamEvent()
+        switch event {
+        case .step(let step):
+            let factors = Self.factors(step)
+            (values.rate, values.decay, values.rootScale) = (factors.rate, factors.decay, factors.rootScale)
+        case .average(let decay): (values.averageDecay, values.complement, values.isAverage) = (Float(decay), Float(1 - decay), 1)
+        }
+        try floats(history.events).withMemoryRebound(to: cvAdamEvent.self, capacity: number) { $0[number - 1] = values }
+        try integers(history.last).pointee = Int32(number)
+    }
+
+    /// A thread takes some rows through all their events in registers.
+    public func adamRows(_ pass: AdamRowsPass) throws {
+        try Requirements.adamRows(pass)
+        guard holdsValues else { return }
+        let table = pass.table, history = table.history, events = try floats(history.events)
+        let last = try integers(history.last), marks = try integers(history.marks)
+        let isStep = try pass.gradients != nil && isSound(pass.step.fault)
+        try events.withMemoryRebound(to: cvAdamEvent.self, capacity: history.events.shape[0]) { events in
+            var values = cvAdamRows(step: Self.factors(pass.step), events: events, last: last.pointee, number: Int32(pass.number),
+                                    calmFrom: Int32(pass.calmFrom), decays: pass.step.decays, marks: marks,
+                                    rows: try integers(pass.rows), gradients: isStep ? try floats(pass.gradients) : nil,
+                                    w: try floats(table.weights), m: try floats(table.m), v: try floats(table.v),
+                                    average: try floats(table.average))
+            cvAdamRowsStep(context, &values, pass.rows?.count ?? history.marks.count, table.weights.shape[1])
+        }
+        guard pass.rows == nil else { return }
+        for row in 0..<history.marks.count { marks[row] = 0 }
+        last.pointee = 0
     }
 
     /// One pass over the arrays; see `RMSpropStep` for the formulas.

@@ -110,4 +110,6 @@ extension CountingBackend {
     public func adam(_ step: AdamStep, weights: Tensor, gradients: Tensor, m: Tensor, v: Tensor) throws {}
     public func rmsprop(_ step: RMSpropStep, weights: Tensor, gradients: Tensor, v: Tensor, momentum: Tensor?) throws {}
     public func average(_ weights: Tensor, into average: Tensor, decay: Double) throws {}
+    public func record(_ event: AdamEvent, as number: Int, in history: AdamHistory, fault: Tensor?) throws {}
+    public func adamRows(_ pass: AdamRowsPass) throws {}
 }

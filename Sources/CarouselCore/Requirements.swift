@@ -17,6 +17,24 @@ public enum Requirements {
                   ["a": p.a, "b": p.b, "bias": p.bias, "c": p.c])
     }
 
+    /// The event fits the history.
+    public static func event(_ number: Int, _ history: AdamHistory) throws {
+        let fits = history.events.shape.rank == 2 && history.events.shape[1] == AdamHistory.width && history.last.count == 1
+            && (1...max(1, history.events.shape[0])).contains(number)
+        try check(fits, "event \(number) of Adam", ["events": history.events, "last": history.last])
+    }
+
+    /// All of the table have one shape, the gradients that of the rows.
+    public static func adamRows(_ p: AdamRowsPass) throws {
+        let shape = p.table.weights.shape, history = p.table.history
+        let fits = shape.rank == 2 && p.table.m.shape == shape && p.table.v.shape == shape
+            && (p.table.average == nil || p.table.average!.shape == shape) && history.marks.count == shape[0]
+            && (p.gradients == nil || p.rows != nil && p.gradients!.shape == [p.rows!.count, shape[1]])
+        try check(fits, "Adam of rows", ["weights": p.table.weights, "m": p.table.m, "v": p.table.v, "average": p.table.average,
+                                         "marks": history.marks, "rows": p.rows, "gradients": p.gradients])
+        try event(max(1, p.number), history)
+    }
+
     public static func forward(_ p: RecurrentPass) throws {
         let n = p.layout.layout.rows, b = p.layout.layout.batchSize
         let h = p.hiddenWidth, r = p.weights.stateWidth, g = p.cell.gateCount * h

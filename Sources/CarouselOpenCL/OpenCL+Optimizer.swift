@@ -54,14 +54,49 @@ extension OpenCLBackend {
     public func adam(_ step: AdamStep, weights: Tensor, gradients: Tensor, m: Tensor, v: Tensor) throws {
         try Requirements.check(weights.count == gradients.count && m.count == weights.count && v.count == weights.count,
                                "Adam", ["weights": weights, "gradients": gradients, "m": m, "v": v])
+        let factors = Self.factors(step)
+        try launch(.adam, defines(step.variant), count: weights.count,
+                   [.tensor(weights), .tensor(gradients), .tensor(m), .tensor(v), .count(weights.count), .float(factors.rate)]
+                       + Self.constants(step) + [.float(factors.shrink), .float(factors.root), .optional(step.fault)])
+    }
+
+    private static func factors(_ step: AdamStep) -> (rate: Double, shrink: Double, root: Double) {
         let root = (1 - pow(step.beta2, Double(step.step))).squareRoot()
         let corrected = step.learningRate / (1 - pow(step.beta1, Double(step.step)))
         let isKeras = step.variant == .keras
-        try launch(.adam, defines(step.variant), count: weights.count,
-                   [.tensor(weights), .tensor(gradients), .tensor(m), .tensor(v), .count(weights.count),
-                    .float(isKeras ? corrected * root : corrected), .float(step.beta1), .float(step.beta2),
-                    .float(1 - step.beta1), .float(1 - step.beta2), .float(step.epsilon),
-                    .float(1 - step.learningRate * step.weightDecay), .float(isKeras ? 1 : root), .optional(step.fault)])
+        return (isKeras ? corrected * root : corrected, 1 - step.learningRate * step.weightDecay, isKeras ? 1 : root)
+    }
+
+    private static func constants(_ step: AdamStep) -> [KernelArgument] {
+        [.float(step.beta1), .float(step.beta2), .float(1 - step.beta1), .float(1 - step.beta2), .float(step.epsilon)]
+    }
+
+    public func record(_ event: AdamEvent, as number: Int, in history: AdamHistory, fault: Tensor?) throws {
+        try Requirements.event(number, history)
+        let values: [Double]
+        switch event {
+        case .step(let step):
+            let factors = Self.factors(step)
+            values = [factors.rate, factors.shrink, factors.root, 0, 0, 0]
+        case .average(let decay): values = [0, 1, 1, decay, 1 - decay, 1]
+        }
+        try launch(.recordEvent, global: (1, 1, 1),
+                   [.tensor(history.events), .tensor(history.last), .int(number)] + values.map { .float($0) } + [.optional(fault)])
+    }
+
+    /// One launch for the rows and one for their marks, which all items of a row read.
+    public func adamRows(_ pass: AdamRowsPass) throws {
+        try Requirements.adamRows(pass)
+        let table = pass.table, history = table.history, width = table.weights.shape[1]
+        let count = pass.rows?.count ?? history.marks.count, factors = Self.factors(pass.step)
+        try launch(.adamRows, columns: width, rows: count,
+                   [.tensor(table.weights), .tensor(table.m), .tensor(table.v), .optional(table.average), .optional(pass.gradients),
+                    .optional(pass.rows), .tensor(history.events), .tensor(history.last), .tensor(history.marks), .int(count), .int(width),
+                    .int(pass.calmFrom), .float(factors.rate)] + Self.constants(pass.step)
+                       + [.float(factors.shrink), .float(factors.root), .optional(pass.step.fault)])
+        try launch(.markRows, count: max(1, count),
+                   [.tensor(history.marks), .optional(pass.rows), .tensor(history.last), .count(count),
+                    .int(pass.gradients == nil ? 0 : pass.number), .flag(pass.rows == nil), .optional(pass.step.fault)])
     }
 
     public func rmsprop(_ step: RMSpropStep, weights: Tensor, gradients: Tensor, v: Tensor, momentum: Tensor?) throws {

@@ -96,6 +96,11 @@ final class CaseRun {
         try make(name, values, shape, .inPlace, tolerance: tolerance, meaning: meaning, sameZeros: sameZeros)
     }
 
+    /// Integers that are read and written.
+    func integersInPlace(_ name: String, _ values: [Int32], _ shape: Shape) throws -> Tensor {
+        try make(name, values.map(Double.init), shape, .inPlace, type: .int32, tolerance: Tolerance.exact)
+    }
+
     private func make(_ name: String, _ values: [Double], _ shape: Shape, _ role: Role, type: ElementType? = nil,
                       tolerance: Double = 0, meaning: IndexMeaning = .element, smallestScale: Double = 1e-3,
                       sameZeros: Bool = false) throws -> Tensor {

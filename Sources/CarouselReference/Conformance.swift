@@ -109,7 +109,7 @@ public enum Conformance {
 
     /// All cases of a level.
     public static func cases(_ level: Level) -> [ConformanceCase] {
-        let all = vectorCases() + matrixCases() + embeddingCases() + poolingCases() + lossCases() + optimizerCases()
+        let all = vectorCases() + matrixCases() + embeddingCases() + poolingCases() + lossCases() + optimizerCases() + adamRowsCases()
             + recurrentCases()
         return all.filter { $0.level <= level }
     }

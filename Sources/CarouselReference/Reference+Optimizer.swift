@@ -57,19 +57,68 @@ extension ReferenceBackend {
         try Requirements.check(fits, "adam", ["weights": weights, "gradients": gradients, "m": m, "v": v])
         guard try isSound(step.fault) else { return }
         let w = try doubles(weights), g = try doubles(gradients), first = try doubles(m), second = try doubles(v)
+        let factors = Self.factors(step)
+        for i in 0..<weights.count { Self.update(step, factors, gradient: g[i], &w[i], &first[i], &second[i]) }
+    }
+
+    /// What of a step does not depend on the element.
+    private static func factors(_ step: AdamStep) -> (rate: Double, decay: Double, root: Double) {
         let lr = step.learningRate
         let correction1 = 1 - pow(step.beta1, Double(step.step))
         let correction2 = 1 - pow(step.beta2, Double(step.step))
-        for i in 0..<weights.count {
-            w[i] -= lr * step.weightDecay * w[i]
-            first[i] = step.beta1 * first[i] + (1 - step.beta1) * g[i]
-            second[i] = step.beta2 * second[i] + (1 - step.beta2) * g[i] * g[i]
-            let root = second[i].squareRoot()
-            switch step.variant {
-            case .pytorch: w[i] -= lr / correction1 * first[i] / (root / correction2.squareRoot() + step.epsilon)
-            case .keras: w[i] -= lr * correction2.squareRoot() / correction1 * first[i] / (root + step.epsilon)
-            }
+        return switch step.variant {
+        case .pytorch: (lr / correction1, lr * step.weightDecay, correction2.squareRoot())
+        case .keras: (lr * correction2.squareRoot() / correction1, lr * step.weightDecay, 1)
         }
+    }
+
+    private static func update(_ step: AdamStep, _ factors: (rate: Double, decay: Double, root: Double), gradient g: Double,
+                               _ w: inout Double, _ m: inout Double, _ v: inout Double) {
+        w -= factors.decay * w
+        m = step.beta1 * m + (1 - step.beta1) * g
+        v = step.beta2 * v + (1 - step.beta2) * g * g
+        w -= factors.rate * m / (v.squareRoot() / factors.root + step.epsilon)
+    }
+
+    public func record(_ event: AdamEvent, as number: Int, in history: AdamHistory, fault: Tensor?) throws {
+        try Requirements.event(number, history)
+        guard try isSound(fault) else { return }
+        let values = try doubles(history.events) + (number - 1) * AdamHistory.width
+        switch event {
+        case .step(let step):
+            let factors = Self.factors(step)
+            (values[0], values[1], values[2], values[3]) = (factors.rate, factors.decay, factors.root, 0)
+        case .average(let decay): (values[3], values[4], values[5]) = (1, decay, 1 - decay)
+        }
+        try integers(history.last).pointee = Int32(number)
+    }
+
+    /// Every event of every row, without a shortcut.
+    public func adamRows(_ pass: AdamRowsPass) throws {
+        try Requirements.adamRows(pass)
+        let table = pass.table, width = table.weights.shape[1], step = pass.step
+        let w = try doubles(table.weights), m = try doubles(table.m), v = try doubles(table.v), mean = try doubles(table.average)
+        let events = try doubles(table.history.events), marks = try integers(table.history.marks)
+        let last = try integers(table.history.last), rows = try integers(pass.rows)
+        let gradients = try isSound(step.fault) ? doubles(pass.gradients) : nil
+        for index in 0..<(pass.rows?.count ?? table.history.marks.count) {
+            let row = rows.map { Int($0[index]) } ?? index
+            for i in row * width ..< (row + 1) * width {
+                for event in stride(from: Int(marks[row]), to: Int(last.pointee), by: 1) {
+                    let values = events + event * AdamHistory.width
+                    if values[3] != 0 {
+                        if let mean { mean[i] = values[4] * mean[i] + values[5] * w[i] }
+                    } else {
+                        Self.update(step, (values[0], values[1], values[2]), gradient: 0, &w[i], &m[i], &v[i])
+                    }
+                }
+                if let gradients {
+                    Self.update(step, Self.factors(step), gradient: gradients[index * width + i - row * width], &w[i], &m[i], &v[i])
+                }
+            }
+            marks[row] = pass.rows == nil ? 0 : gradients != nil ? Int32(pass.number) : max(marks[row], last.pointee)
+        }
+        if pass.rows == nil { last.pointee = 0 }
     }
 
     public func rmsprop(_ step: RMSpropStep, weights: Tensor, gradients: Tensor, v: Tensor, momentum: Tensor?) throws {

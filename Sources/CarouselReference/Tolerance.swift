@@ -11,6 +11,8 @@ public enum Tolerance {
     public static let loss = 2e-6
     /// Optimizer updates: a square root, a division and a few roundings.
     public static let optimizer = 1e-6
+    /// Rows that go through so many events: each multiplies the moments by β, which float32 rounds once.
+    public static func rows(events: Int) -> Double { optimizer + 1.2e-7 * Double(events) }
     /// Squared norms: a tree of positive terms.
     public static let norm = 2e-6
     /// One layer over one sequence, forward and backward: the goal of the house.

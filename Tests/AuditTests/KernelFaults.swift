@@ -100,6 +100,11 @@ enum KernelFaults {
     ]
 
     static let gruResetAfter = [
+        KernelFault("rows step without the correction of v", "gpu", "adam_rows.cl", [("sqrt(*v) / root + epsilon", "sqrt(*v) + epsilon")],
+                    fails: "update embedding.weight", at: "step 1, token",
+                    passing: ["gradient embedding.weight", "update head.weight", "moment m", "moment v"]),
+        KernelFault("the last row does not step", "cpu", "adam_rows.cl", [("if (u >= U) return;", "if (u >= U - 1) return;")],
+                    fails: "update embedding.weight", at: "step 1, token", passing: ["gradient embedding.weight", "update head.weight"]),
         KernelFault("no reset gate", "gpu", "gru.cl", [("fma(r, q, LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H))", "(q + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H))")],
                     fails: "output logits", at: "row"),
         KernelFault("the candidate's second bias is the first again", "gpu", "gru.cl", [("LOAD_##S(u + 2 * H) + LOAD_##S(bias + 3 * H)", "LOAD_##S(u + 2 * H) + LOAD_##S(bias + 2 * H)")],

@@ -32,8 +32,9 @@ import Testing
     @discardableResult
     private static func train(_ configuration: RunConfiguration, in folder: RunFolder?, resume: Bool = false, stopAfter steps: Int? = nil,
                               every interval: CheckpointInterval = .seconds(1e9), device: String = "cpu", lossInterval: Int = 1,
-                              data: TrainingData? = nil, observe: @escaping (TrainingEvent) -> Void = { _ in }) throws -> TrainingResult {
-        let trainer = try Trainer(configuration: configuration, data: try data ?? Self.data(), backend: try Device.open(device), folder: folder)
+                              data: TrainingData? = nil, rowSteps: RowSteps? = nil, observe: @escaping (TrainingEvent) -> Void = { _ in }) throws -> TrainingResult {
+        let trainer = try Trainer(configuration: configuration, data: try data ?? Self.data(), backend: try Device.open(device), folder: folder,
+                                  rowSteps: rowSteps)
         trainer.lossInterval = lossInterval
         var asked = 0
         return try trainer.run(resume: resume, checkpoints: interval, observe: observe, shouldStop: {
@@ -89,6 +90,25 @@ import Testing
             let plain = try Self.train(configuration, in: nil)
             #expect(result.epochs.map(\.weightsHash) == plain.epochs.map(\.weightsHash))
             #expect(result.epochs.map(\.optimizerHash) == plain.epochs.map(\.optimizerHash))
+        }
+    }
+
+    /// A table that is stepped row by row is brought up to date at other moments in a run that is stopped, or that writes
+    /// checkpoints; on every device.
+    @Test func rowsOfATableResume() throws {
+        let configuration = try Self.configuration()
+        for info in try Device.available().devices {
+            try RunFolder.temporary { whole in
+                let result = try Self.train(configuration, in: whole, device: info.selector, rowSteps: .always)
+                for interval in [CheckpointInterval.seconds(1e9), .steps(2)] {
+                    try RunFolder.temporary { folder in
+                        try Self.train(configuration, in: folder, stopAfter: 9, every: interval, device: info.selector, lossInterval: 16, rowSteps: .always)
+                        let resumed = try Self.train(configuration, in: folder, resume: true, every: interval, device: info.selector, rowSteps: .always)
+                        #expect(try Self.files(folder) == Self.files(whole), "\(info.selector)")
+                        #expect(resumed.epochs.map(\.optimizerHash) == result.epochs.map(\.optimizerHash), "\(info.selector)")
+                    }
+                }
+            }
         }
     }
 

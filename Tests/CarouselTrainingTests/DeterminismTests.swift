@@ -24,13 +24,13 @@ import Testing
     ]
 
     /// The bits of all weights after a short training with a validation part, an average and clipping.
-    private static func weights(_ model: String, on backend: any Backend, rows: Int) throws -> [UInt32] {
+    private static func weights(_ model: String, on backend: any Backend, rows: Int, rowSteps: RowSteps? = nil) throws -> [UInt32] {
         var configuration = try RunConfiguration.resolve(preset: "bilstm")
         configuration.model = ModelConfiguration(layers: models[model]!)
         configuration.training.epochs = 1
         configuration.training.batchSize = 36
         let data = TrainingData(train: DataSet.text(try EmbeddedData.train()).subset(Array(0..<rows)))
-        let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: nil)
+        let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: nil, rowSteps: rowSteps)
         _ = try trainer.run()
         return try backend.readFloats(trainer.model.store.weights).map(\.bitPattern)
     }
@@ -45,6 +45,14 @@ import Testing
                     #expect(try Self.weights(model, on: backend, rows: 120) == expected, "\(instructions.name), \(tuning.name), \(threads) threads")
                 }
             }
+        }
+    }
+
+    /// A table that is stepped row by row: threads share its rows.
+    @Test func threadsShareRows() throws {
+        let expected = try Self.weights("rnn", on: try CPUBackend(threads: 1), rows: 120, rowSteps: .always)
+        for threads in [2, 4] {
+            #expect(try Self.weights("rnn", on: try CPUBackend(threads: threads), rows: 120, rowSteps: .always) == expected, "\(threads) threads")
         }
     }
 

@@ -50,19 +50,23 @@ import Testing
                 .recurrent(.lstm, .init(units: 48, projection: 20, output: .sequences, bidirectional: .mul)),
                 .recurrent(.lstm, .init(units: 30, biases: .two, projection: 30))])
             configuration.training.optimizer = .init(.rmsprop, momentum: 0.5)
+        case "rows":
+            configuration = try preset("bilstm")
+            configuration.preparation.minimumCount = 1
         default:
             configuration = try preset(name)
         }
-        configuration.preparation.vocabularySize = 600
+        configuration.preparation.vocabularySize = name == "rows" ? 4000 : 600
         configuration.training.epochs = 1
-        configuration.training.batchSize = 24
+        configuration.training.batchSize = name == "rows" ? 2 : 24
         return configuration
     }
 
-    @Test(arguments: ["stacked-lstm", "simple-rnn", "bilstm", "gru", "projection"])
+    @Test(arguments: ["stacked-lstm", "simple-rnn", "bilstm", "gru", "projection", "rows"])
     func thePlanIsWhatTheRunTakes(model: String) throws {
         for backend in try Self.backends() {
             let trainer = try Trainer(configuration: try Self.configuration(model), data: try Self.data(rows: 160), backend: backend, folder: nil)
+            #expect(trainer.optimizer.stepsRows == (model == "rows"))
             _ = try trainer.run()
             let saving = trainer.memory.parts.first { $0.name == "saving" }?.bytes ?? 0
             let planned = trainer.memory.needed - saving, measured = backend.peakBytes

@@ -109,7 +109,7 @@ import Testing
                 try backend.fill(model.store.gradients, with: gradient)
                 try optimizer.clip()
                 try optimizer.update(learningRate: 0.1)
-                return try ([model.store.weights] + optimizer.moments.keys.sorted().map { optimizer.moments[$0]! }).map { try backend.readFloats($0) }
+                return try ([model.store.weights] + optimizer.moments.sorted { $0.key < $1.key }.map(\.value)).map { try backend.readFloats($0) }
             }
             let first = try update(0.5), second = try update(0.25)
             #expect(first != second, "\(info.selector)")

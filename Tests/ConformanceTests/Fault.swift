@@ -17,6 +17,8 @@ enum Fault: String, CaseIterable, Sendable {
     case normIgnoresAccumulate, clipOfOtherVariant, clipAlways, sgdOfOtherVariant, sgdWithoutNesterov, sgdIgnoresDecay
     case sgdIgnoresFault, adamIgnoresFault, rmspropIgnoresFault
     case adamOfOtherVariant, adamStepOffByOne, adamIgnoresDecay, rmspropOfOtherVariant, averageSwapped
+    case rowsForgetTheLast, rowsTakeEventsAgain, rowsIgnoreFault, rowsLoseTheirAverage, rowsStepOffByOne, recordIgnoresFault
+    case rowsRoundOtherwise
     // recurrent, forward
     case gatesSwapped, recurrentActivationTakenAsSigmoid, initialStateIgnored, initialCellIgnored
     case finalStateOneStepEarly, finalStateOfEmptySequenceIsZero, inferenceDiffers, previousStateNotKept
@@ -43,7 +45,8 @@ enum Fault: String, CaseIterable, Sendable {
         case .normIgnoresAccumulate, .clipOfOtherVariant, .clipAlways, .sgdOfOtherVariant, .sgdWithoutNesterov,
              .sgdIgnoresFault, .adamIgnoresFault, .rmspropIgnoresFault,
              .sgdIgnoresDecay, .adamOfOtherVariant, .adamStepOffByOne, .adamIgnoresDecay, .rmspropOfOtherVariant,
-             .averageSwapped:
+             .averageSwapped, .rowsForgetTheLast, .rowsTakeEventsAgain, .rowsIgnoreFault, .rowsLoseTheirAverage, .rowsStepOffByOne,
+             .recordIgnoresFault, .rowsRoundOtherwise:
             ["optimizer"]
         case .resetBeforeForAfter, .candidateBiasOutsideReset: ["gru"]
         case .initialCellIgnored, .finalCellGradientIgnored, .initialCellGradientNotWritten,

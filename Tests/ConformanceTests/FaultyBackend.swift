@@ -194,4 +194,23 @@ extension FaultyBackend {
     func average(_ weights: Tensor, into average: Tensor, decay: Double) throws {
         try inner.average(weights, into: average, decay: fault == .averageSwapped ? 1 - decay : decay)
     }
+
+    func record(_ event: AdamEvent, as number: Int, in history: AdamHistory, fault watched: Tensor?) throws {
+        try inner.record(event, as: number, in: history, fault: fault == .recordIgnoresFault ? nil : watched)
+    }
+
+    func adamRows(_ pass: AdamRowsPass) throws {
+        var pass = pass
+        if fault == .rowsForgetTheLast, let rows = pass.rows, rows.count > 0 {
+            pass.rows = rows.rows(0..<rows.count - 1)
+            pass.gradients = pass.gradients?.rows(0..<rows.count - 1)
+        }
+        if fault == .rowsIgnoreFault { pass.step.fault = nil }
+        if fault == .rowsLoseTheirAverage { pass.table.average = nil }
+        if fault == .rowsStepOffByOne { pass.step.step += 1 }
+        let marks = try readIntegers(pass.table.history.marks)
+        try inner.adamRows(pass)
+        if fault == .rowsTakeEventsAgain { try write(marks, to: pass.table.history.marks) }
+        if fault == .rowsRoundOtherwise { try alter(pass.table.weights) { for i in $0.indices { $0[i] *= 1 + 0x1p-50 } } }
+    }
 }

@@ -173,17 +173,25 @@ static void sgd(const cvSGD *s, long n, float *weights, const float *g, float *v
     });
 }
 
+/// One step of Adam for one vector: of w, m and v with gradient g. Returns what was subtracted from w.
+SMALL V adamUpdate(const cvAdam *s, V rate, V decay, V root, V g, V *w, V *m, V *v) {
+    *w -= decay * *w;
+    *m = splat(s->beta1) * *m + splat(s->oneMinusBeta1) * g;
+    *v = splat(s->beta2) * *v + splat(s->oneMinusBeta2) * (g * g);
+    V update = rate * (*m / (__builtin_elementwise_sqrt(*v) * root + splat(s->epsilon)));
+    *w -= update;
+    return update;
+}
+
 static void adam(const cvAdam *s, long n, float *weights, const float *g, float *m, float *v) {
-    V rate = splat(s->rate), decay = splat(s->decay), epsilon = splat(s->epsilon), root = splat(s->rootScale);
+    V rate = splat(s->rate), decay = splat(s->decay), root = splat(s->rootScale);
     FOR_VECTORS(n, {
-        V d = loadN(g + i, w);
         V x = loadN(weights + i, w);
-        x -= decay * x;
-        V first = splat(s->beta1) * loadN(m + i, w) + splat(s->oneMinusBeta1) * d;
-        V second = splat(s->beta2) * loadN(v + i, w) + splat(s->oneMinusBeta2) * (d * d);
+        V first = loadN(m + i, w);
+        V second = loadN(v + i, w);
+        adamUpdate(s, rate, decay, root, loadN(g + i, w), &x, &first, &second);
         storeN(m + i, first, w);
         storeN(v + i, second, w);
-        x -= rate * (first / (__builtin_elementwise_sqrt(second) * root + epsilon));
         storeN(weights + i, x, w);
     });
 }

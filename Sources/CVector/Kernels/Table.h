@@ -1,6 +1,7 @@
 // Gathers the functions of one instruction set into its table. Defines: WIDTH, PANEL, TABLE, NAME.
 #include "Vectors.h"
 #include "Elements.h"
+#include "AdamRows.h"
 #include "Product.h"
 #include "LongProduct.h"
 #include "Recurrent.h"
@@ -32,6 +33,6 @@ const cvKernels TABLE = {
     .longProductBlock = longProductBlock, .addTransposed = addTransposed, .addParts = addParts,
     .sumRows = sumRows, .scaledCopy = scaledCopy, .multiply = multiply, .activate = activate, .activateBackward = activateBackward,
     .dropout = dropout, .maximum = maximum, .softmax = softmax, .softmaxGradient = softmaxGradient,
-    .sumOfSquares = sumOfSquares, .clip = clip, .sgd = sgd, .adam = adam, .rmsprop = rmsprop, .average = average,
+    .sumOfSquares = sumOfSquares, .clip = clip, .sgd = sgd, .adam = adam, .adamRow = adamRow, .rmsprop = rmsprop, .average = average,
     .packGates = packGates, .recurrentForward = recurrentForward, .recurrentBackward = recurrentBackward,
 };

@@ -125,6 +125,29 @@ typedef struct {
 } cvAdam;
 void cvAdamStep(cvContext *, const cvAdam *, long n, float *w, const float *g, float *m, float *v);
 
+/// What a row that gets no gradient takes: a step of Adam, or average = averageDecay * average + complement * w.
+typedef struct {
+    float rate, decay, rootScale, averageDecay, complement, isAverage, unused[2];
+} cvAdamEvent;
+
+/// Rows of a table that take the events after their marks, and with gradients one more step; see `AdamRowsPass`.
+typedef struct {
+    cvAdam step;
+    const cvAdamEvent *events;
+    /// The last event that has happened; the one that the step with gradients is; from which on updates only shrink.
+    int32_t last, number, calmFrom;
+    /// Whether weights decay in any step.
+    bool decays;
+    /// [V]
+    int32_t *marks;
+    /// [n] and [n, width]; NULL: all rows in order; no gradients.
+    const int32_t *rows;
+    const float *gradients;
+    /// [V, width]; `average` may be NULL.
+    float *w, *m, *v, *average;
+} cvAdamRows;
+void cvAdamRowsStep(cvContext *, const cvAdamRows *, long n, long width);
+
 typedef struct {
     float rate, rho, oneMinusRho, momentum, epsilon;
     bool keras;

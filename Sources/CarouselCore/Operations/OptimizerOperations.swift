@@ -102,4 +102,11 @@ public protocol OptimizerOperations {
     func rmsprop(_ step: RMSpropStep, weights: Tensor, gradients: Tensor, v: Tensor, momentum: Tensor?) throws
     /// average = decay · average + (1 − decay) · weights (exponential moving average of the weights).
     func average(_ weights: Tensor, into average: Tensor, decay: Double) throws
+
+    /// Notes event `number` (1 … capacity) of a history: its row of `events` (out) and `last` = number. Both stay as they
+    /// are where `fault` is given and does not hold 0: then the event has not happened.
+    func record(_ event: AdamEvent, as number: Int, in history: AdamHistory, fault: Tensor?) throws
+
+    /// Brings rows of a table up to date, and may let them take one more step; see `AdamRowsPass`.
+    func adamRows(_ pass: AdamRowsPass) throws
 }

@@ -29,7 +29,7 @@ final class Embedding: Layer {
         backend = store.backend
         workspace = Workspace(backend: store.backend)
         parameters = [store.declare("embedding.weight", [vocabulary, configuration.units],
-                                    initializer == .keras ? .uniform(limit: 0.05) : .normal)]
+                                    initializer == .keras ? .uniform(limit: 0.05) : .normal, isTable: true)]
     }
 
     func forward(_ value: LayerValue, _ context: PassContext) throws -> LayerValue {
@@ -37,7 +37,7 @@ final class Embedding: Layer {
         self.index = index
         let rows = try workspace.tensor("rows", [index.distinctCount, outputWidth])
         self.rows = rows
-        try backend.gather(store.weight(parameters[0]), rows: index.distinct, into: rows)
+        try backend.gather(store.table(parameters[0], reading: index.distinct), rows: index.distinct, into: rows)
         mask = nil
         if context.mode == .training && dropout > 0 {
             let mask = DropoutMask(rate: dropout, key: context.dropoutKey(layer: number), rows: index.distinct)
@@ -62,7 +62,7 @@ final class Embedding: Layer {
             try backend.segmentSums(of: dValues, index: index, into: dRows)
         }
         if let mask { try backend.dropout(dRows, into: dRows, mask: mask) }
-        try backend.scatterAdd(dRows, rows: index.distinct, into: store.gradient(parameters[0]))
+        try store.addGradient(parameters[0], rows: index.distinct, dRows)
         return nil
     }
 

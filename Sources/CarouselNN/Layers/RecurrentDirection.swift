@@ -55,9 +55,9 @@ final class RecurrentDirection {
     /// Bytes of its tensors.
     var activationBytes: Int { workspace.byteCount }
 
-    private func weights(_ view: (Int) -> Tensor) -> RecurrentWeights {
-        RecurrentWeights(wIH: view(numbers.wIH), wHH: view(numbers.wHH), wHR: numbers.wHR.map(view),
-                         bIH: numbers.bIH.map(view), bHH: numbers.bHH.map(view))
+    private func weights(_ view: (Int) throws -> Tensor) rethrows -> RecurrentWeights {
+        RecurrentWeights(wIH: try view(numbers.wIH), wHH: try view(numbers.wHH), wHR: try numbers.wHR.map(view),
+                         bIH: try numbers.bIH.map(view), bHH: try numbers.bHH.map(view))
     }
 
     func forward(_ sequence: SequenceValue, _ context: PassContext) throws {
@@ -85,7 +85,7 @@ final class RecurrentDirection {
                 candidate: cell.kind == .gru ? try workspace.tensor("candidate", [n, hidden]) : nil,
                 hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", [n, hidden]))
         }
-        let pass = RecurrentPass(cell: cell, layout: layout, input: input, weights: weights(store.weight),
+        let pass = RecurrentPass(cell: cell, layout: layout, input: input, weights: try weights(store.weight),
                                  y: try workspace.tensor("y", [n, stateWidth]), hT: try workspace.tensor("hT", [b, stateWidth]),
                                  cT: cell.kind == .lstm ? try workspace.tensor("cT", [b, hidden]) : nil,
                                  activations: activations)
@@ -141,7 +141,7 @@ final class RecurrentDirection {
             }
         }
         try backend.recurrentBackward(pass, into: RecurrentGradients(dy: dy, dhT: dFinal, dInput: dInput,
-                                                                     weights: weights(store.gradient)))
+                                                                     weights: try weights(store.gradient)))
         if reversed, case .dense = pass.input, let mirrored = dInput {
             let inTime = try workspace.tensor("dx in time", mirrored.shape)
             try backend.gather(mirrored, rows: pass.layout.reversedRows, into: inTime)

@@ -1,6 +1,27 @@
 import CarouselCore
 
-/// Updates a parameter store in place; one kernel per step over the flat buffers.
+/// Whether Adam steps the rows of an embedding's table one by one, when they are needed (`LazyTable`). The results are the
+/// same bits, except that the gradients' norm is summed in another order.
+public enum RowSteps: Sendable, Equatable {
+    case never, always
+    /// Where it pays for batches that touch at most so many rows.
+    case automatic(touched: Int)
+
+    /// Rows a table must have for each row the largest batch touches (Documentation/Performance.md).
+    static let rowsForEachTouched = 8
+
+    /// Whether a table of so many rows is stepped row by row.
+    func pays(rows: Int) -> Bool {
+        switch self {
+        case .never: false
+        case .always: true
+        case .automatic(let touched): rows >= Self.rowsForEachTouched * max(1, touched)
+        }
+    }
+}
+
+/// Updates a parameter store in place; one kernel per step over the flat buffers, and one over the rows of a table that is
+/// stepped row by row.
 public final class Optimizer {
     public let configuration: OptimizerConfiguration
     public let clipping: ClippingConfiguration
@@ -8,15 +29,17 @@ public final class Optimizer {
     private let backend: any Backend
     /// t of the last step taken.
     public private(set) var step = 0
-    /// Moments by name (`m`, `v`, `velocity`, `momentum`), flat as the parameters.
-    public private(set) var moments: [String: Tensor] = [:]
+    private var flatMoments: [String: Tensor] = [:]
+    private var flatAverage: Tensor?
     /// [1] Σ g² over all parameters before clipping, of the last `clip`.
     public let squaredNorm: Tensor
     private let tensorNorm: Tensor
     /// [1] 0 as long as everything watched was finite, not a number afterwards.
     private let fault: Tensor
 
-    public init(_ configuration: OptimizerConfiguration, clipping: ClippingConfiguration, store: ParameterStore) throws {
+    /// - Parameter rowSteps: of Adam and AdamW for the table of an embedding; other rules step whole tables.
+    public init(_ configuration: OptimizerConfiguration, clipping: ClippingConfiguration, store: ParameterStore,
+                rowSteps: RowSteps = .never) throws {
         self.configuration = configuration
         self.clipping = clipping
         self.store = store
@@ -30,8 +53,56 @@ public final class Optimizer {
         case .adam, .adamw: names = ["m", "v"]
         case .rmsprop: names = configuration.momentum == 0 ? ["v"] : ["v", "momentum"]
         }
-        for name in names { moments[name] = try store.makeCompanion() }
+        for name in names { flatMoments[name] = try store.makeCompanion() }
+        // What another optimizer of this store has left to do is done first.
+        let weights = try store.weights
+        store.lazyTable = nil
+        guard let table = store.tableParameter, let m = flatMoments["m"], let v = flatMoments["v"],
+              rowSteps.pays(rows: store.parameters[table].shape[0]) else { return }
+        store.lazyTable = try LazyTable(parameter: table, weights: store.view(of: weights, table), m: store.view(of: m, table),
+                                        v: store.view(of: v, table), on: backend)
     }
+
+    /// Whether a table is stepped row by row.
+    public var stepsRows: Bool { store.lazyTable != nil }
+
+    /// Moments by name (`m`, `v`, `velocity`, `momentum`), flat as the parameters: to be asked for anew after every step.
+    public var moments: [String: Tensor] {
+        get throws {
+            try store.lazyTable?.settle()
+            return flatMoments
+        }
+    }
+
+    // MARK: Average
+
+    /// The moving average of the weights, flat; nil unless it is kept. To be asked for anew after every step.
+    public var average: Tensor? {
+        get throws {
+            if flatAverage != nil { try store.lazyTable?.settle() }
+            return flatAverage
+        }
+    }
+
+    /// Keeps a moving average from now on, which starts as the weights.
+    public func keepAverage() throws {
+        let average = try store.makeCompanion()
+        try backend.copyColumns(try store.weights.reshaped([1, store.count]), from: 0, to: average.reshaped([1, store.count]), at: 0,
+                                width: store.count, scale: 1, accumulate: false)
+        if let table = store.lazyTable { try table.keep(average: store.view(of: average, table.parameter)) }
+        flatAverage = average
+    }
+
+    /// average = decay · average + (1 − decay) · weights, where one is kept.
+    public func updateAverage(decay: Double) throws {
+        guard let average = flatAverage else { return }
+        try store.lazyTable?.updateAverage(decay: decay, fault: fault)
+        for range in store.rangesBesideTable {
+            try backend.average(store.view(of: store.buffersBesideTable.weights, range), into: store.view(of: average, range), decay: decay)
+        }
+    }
+
+    // MARK: Steps
 
     /// Once `value` [1] is not finite, no later `update` changes anything: the weights and moments before the first
     /// bad step stay, although the host learns of it only steps later.
@@ -42,19 +113,36 @@ public final class Optimizer {
 
     /// Limits the gradients as configured. The global norm before clipping stays readable with `gradientNorm`.
     public func clip() throws {
-        try backend.squaredNorm(of: store.gradients, into: squaredNorm, accumulate: false)
+        let parts = try gradientParts()
+        for (place, part) in parts.enumerated() { try backend.squaredNorm(of: part, into: squaredNorm, accumulate: place > 0) }
         try watch(squaredNorm)
         if let maximum = clipping.globalNorm {
-            try backend.clipByNorm(store.gradients, squaredNorm: squaredNorm, maximum: maximum, variant: configuration.variant)
+            for part in parts { try backend.clipByNorm(part, squaredNorm: squaredNorm, maximum: maximum, variant: configuration.variant) }
         }
         if let maximum = clipping.tensorNorm {
             for number in store.parameters.indices {
-                let gradient = store.gradient(number)
+                guard let gradient = try gradient(number) else { continue }
                 try backend.squaredNorm(of: gradient, into: tensorNorm, accumulate: false)
                 try backend.clipByNorm(gradient, squaredNorm: tensorNorm, maximum: maximum, variant: configuration.variant)
             }
         }
-        if let limit = clipping.value { try backend.clipByValue(store.gradients, limit: limit) }
+        if let limit = clipping.value { for part in parts { try backend.clipByValue(part, limit: limit) } }
+    }
+
+    /// The table that has its gradients for itself in this step; nil where the flat gradients hold all of them.
+    private var table: LazyTable? { store.lazyTable.flatMap { $0.ownsGradients ? $0 : nil } }
+
+    /// All gradients that may be other than 0.
+    private func gradientParts() throws -> [Tensor] {
+        guard let table else { return [try store.gradients] }
+        let ranges = store.rangesBesideTable.map { store.view(of: store.buffersBesideTable.gradients, $0) }
+        return (table.gradientValues.map { [$0] } ?? []) + ranges
+    }
+
+    /// A parameter's gradient, of a table that of the rows touched; nil where there is none.
+    private func gradient(_ number: Int) throws -> Tensor? {
+        if let table, table.parameter == number { return table.gradientValues }
+        return try store.gradient(number)
     }
 
     /// √Σ g² over all parameters before clipping, of the last `clip`. A sync point.
@@ -65,6 +153,7 @@ public final class Optimizer {
     ///   - step: t of the last step taken.
     ///   - squaredNorm: of the gradients of that step.
     public func restore(step: Int, squaredNorm value: Double) throws {
+        try store.lazyTable?.settle()
         self.step = step
         try backend.write([value], to: squaredNorm)
     }
@@ -72,21 +161,34 @@ public final class Optimizer {
     /// Takes one step with the store's gradients, unless something watched was not finite.
     public func update(learningRate: Double) throws {
         step += 1
+        guard let table else { return try update(0..<store.count, of: try store.weights, try store.gradients, learningRate) }
+        try table.update(adamStep(learningRate))
+        for range in store.rangesBesideTable {
+            try update(range, of: store.buffersBesideTable.weights, store.buffersBesideTable.gradients, learningRate)
+        }
+    }
+
+    private func adamStep(_ learningRate: Double) -> AdamStep {
         let c = configuration
+        return AdamStep(learningRate: learningRate, beta1: c.beta1, beta2: c.beta2, epsilon: c.resolvedEpsilon,
+                        weightDecay: c.resolvedWeightDecay, variant: c.variant, step: step, fault: fault)
+    }
+
+    /// The step for some elements of the flat buffers.
+    private func update(_ range: Range<Int>, of weights: Tensor, _ gradients: Tensor, _ learningRate: Double) throws {
+        let c = configuration, w = store.view(of: weights, range), g = store.view(of: gradients, range)
+        func moment(_ name: String) -> Tensor? { flatMoments[name].map { store.view(of: $0, range) } }
         switch c.name {
         case .sgd:
             try backend.sgd(SGDStep(learningRate: learningRate, momentum: c.momentum, nesterov: c.nesterov,
                                     weightDecay: c.resolvedWeightDecay, variant: c.variant, step: step, fault: fault),
-                            weights: store.weights, gradients: store.gradients, velocity: moments["velocity"])
+                            weights: w, gradients: g, velocity: moment("velocity"))
         case .adam, .adamw:
-            try backend.adam(AdamStep(learningRate: learningRate, beta1: c.beta1, beta2: c.beta2, epsilon: c.resolvedEpsilon,
-                                      weightDecay: c.resolvedWeightDecay, variant: c.variant, step: step, fault: fault),
-                             weights: store.weights, gradients: store.gradients, m: moments["m"]!, v: moments["v"]!)
+            try backend.adam(adamStep(learningRate), weights: w, gradients: g, m: moment("m")!, v: moment("v")!)
         case .rmsprop:
             try backend.rmsprop(RMSpropStep(learningRate: learningRate, rho: c.resolvedRho, momentum: c.momentum,
                                             epsilon: c.resolvedEpsilon, variant: c.variant, fault: fault),
-                                weights: store.weights, gradients: store.gradients, v: moments["v"]!,
-                                momentum: moments["momentum"])
+                                weights: w, gradients: g, v: moment("v")!, momentum: moment("momentum"))
         }
     }
 }

@@ -17,10 +17,14 @@ public final class ParameterStore {
     public private(set) var parameters: [Parameter] = []
     /// Tensors that files hold though they are not trained: all zeros. Name of the bias they belong to → name, shape.
     public private(set) var zeroPartners: [String: (name: String, shape: Shape)] = [:]
-    /// Flat weights; may be exchanged for an average of the same layout.
-    public var weights: Tensor!
-    public private(set) var gradients: Tensor!
+    private var trained: Tensor!
+    private var exchanged: Tensor?
+    private var flatGradients: Tensor!
     private var flatCount = 0
+    /// Number of the table of an embedding; nil where there is none.
+    private(set) var tableParameter: Int?
+    /// The table whose rows are stepped one by one; set by the optimizer.
+    var lazyTable: LazyTable?
 
     public init(backend: any Backend) { self.backend = backend }
 
@@ -30,8 +34,10 @@ public final class ParameterStore {
     public var count: Int { flatCount }
 
     /// Adds a parameter and returns its number. Before `allocate`.
-    public func declare(_ name: String, _ shape: Shape, _ initializer: Initializer) -> Int {
-        precondition(weights == nil, "parameters are declared before allocation")
+    /// - Parameter isTable: whether batches read few of its rows.
+    public func declare(_ name: String, _ shape: Shape, _ initializer: Initializer, isTable: Bool = false) -> Int {
+        precondition(trained == nil, "parameters are declared before allocation")
+        if isTable { tableParameter = parameters.count }
         parameters.append(Parameter(name: name, shape: shape, initializer: initializer, offset: flatCount))
         flatCount += (shape.count + 15) / 16 * 16
         return parameters.count - 1
@@ -51,8 +57,8 @@ public final class ParameterStore {
             throw CarouselError(.outOfMemory, "weights and gradients of \(parameterCount) parameters need \(bytes >> 20) MiB of memory, "
                                     + "\(backend.info.selector) has \(memory >> 20) MiB", hint: "smaller layers or a smaller vocabulary")
         }
-        weights = try makeCompanion()
-        gradients = try makeCompanion()
+        trained = try makeCompanion()
+        flatGradients = try makeCompanion()
         guard backend.holdsValues else { return }
         for (number, parameter) in parameters.enumerated() {
             var generator = SeededGenerator(seed: seed, purpose: 0x1000 + UInt64(number))
@@ -62,17 +68,89 @@ public final class ParameterStore {
         }
     }
 
-    /// View of a parameter's weights.
-    public func weight(_ number: Int) -> Tensor { view(of: weights, number) }
-    /// View of a parameter's gradient.
-    public func gradient(_ number: Int) -> Tensor { view(of: gradients, number) }
+    // MARK: Whole buffers. Whoever sees a table as a whole sees it up to date.
 
-    private func view(of flat: Tensor, _ number: Int) -> Tensor {
+    /// The flat weights as they are now: to be asked for anew after every step.
+    public var weights: Tensor {
+        get throws {
+            if let exchanged { return exchanged }
+            try lazyTable?.settle()
+            return trained
+        }
+    }
+
+    /// The flat gradients. Until the next `zeroGradients` they are read and changed as a whole.
+    public var gradients: Tensor {
+        get throws {
+            if let lazyTable { try lazyTable.handOverGradients(to: view(of: flatGradients, lazyTable.parameter)) }
+            return flatGradients
+        }
+    }
+
+    /// Runs `body` with another flat buffer of this layout in place of the weights: an average of them.
+    public func exchanging<Result>(_ other: Tensor, _ body: () throws -> Result) rethrows -> Result {
+        let before = exchanged
+        exchanged = other
+        defer { exchanged = before }
+        return try body()
+    }
+
+    /// View of a parameter's weights.
+    public func weight(_ number: Int) throws -> Tensor {
+        view(of: number == lazyTable?.parameter ? try weights : exchanged ?? trained, number)
+    }
+
+    /// View of a parameter's gradient.
+    public func gradient(_ number: Int) throws -> Tensor {
+        view(of: number == lazyTable?.parameter ? try gradients : flatGradients, number)
+    }
+
+    /// All gradients become 0.
+    public func zeroGradients() throws {
+        guard let lazyTable else { return try backend.fill(flatGradients, with: 0) }
+        // Rows of a table that were not handed over are 0 there already.
+        for range in lazyTable.ownsGradients ? rangesBesideTable : [0..<flatCount] {
+            try backend.fill(view(of: flatGradients, range), with: 0)
+        }
+        lazyTable.forgetGradients()
+    }
+
+    // MARK: Rows of a table
+
+    /// View of a table [V, D] in which `rows` [U] are up to date.
+    func table(_ number: Int, reading rows: Tensor) throws -> Tensor {
+        if exchanged == nil, number == lazyTable?.parameter { try lazyTable?.catchUp(rows) }
+        return view(of: exchanged ?? trained, number)
+    }
+
+    /// Adds `values` [U, D] to distinct `rows` [U] of a table's gradient.
+    func addGradient(_ number: Int, rows: Tensor, _ values: Tensor) throws {
+        if number == lazyTable?.parameter, try lazyTable?.addGradient(rows: rows, values) ?? false { return }
+        try backend.scatterAdd(values, rows: rows, into: view(of: flatGradients, number))
+    }
+
+    /// What of the flat buffers lies beside the table that is stepped row by row: all without one.
+    var rangesBesideTable: [Range<Int>] {
+        guard let lazyTable else { return [0..<flatCount] }
+        let parameter = parameters[lazyTable.parameter], end = parameter.offset + parameter.shape.count
+        return [0..<parameter.offset, end..<flatCount].filter { !$0.isEmpty }
+    }
+
+    /// Elements `range` of a flat buffer.
+    func view(of flat: Tensor, _ range: Range<Int>) -> Tensor {
+        Tensor(buffer: flat.buffer, offset: flat.offset + range.lowerBound, shape: [range.count])
+    }
+
+    /// Parameter `number` of a flat buffer.
+    func view(of flat: Tensor, _ number: Int) -> Tensor {
         let parameter = parameters[number]
         return Tensor(buffer: flat.buffer, offset: flat.offset + parameter.offset, shape: parameter.shape)
     }
 
-    public func zeroGradients() throws { try backend.fill(gradients, with: 0) }
+    /// The flat weights and gradients without the table: for the optimizer's steps.
+    var buffersBesideTable: (weights: Tensor, gradients: Tensor) { (trained, flatGradients) }
+
+    // MARK: Files and companions
 
     /// A zeroed buffer of the same layout, for moments and averages.
     public func makeCompanion() throws -> Tensor {
@@ -83,7 +161,7 @@ public final class ParameterStore {
 
     /// The weights (or another flat buffer of this layout) as named float32 tensors. A sync point.
     public func export(_ flat: Tensor? = nil) throws -> [HostTensor] {
-        let values = try backend.readFloats(flat ?? weights)
+        let values = try backend.readFloats(try flat ?? weights)
         var result: [HostTensor] = []
         for parameter in parameters {
             let range = parameter.offset ..< parameter.offset + parameter.shape.count
@@ -121,7 +199,7 @@ public final class ParameterStore {
             throw CarouselError(.badData, "tensor '\(extra)' \(named[extra]!.shape) belongs to no layer of this model", at: source,
                                 hint: "the file belongs to another model")
         }
-        try backend.write(flat, to: target ?? weights)
+        try backend.write(flat, to: try target ?? weights)
     }
 
     private static func values(of tensor: HostTensor, shape: Shape, source: String) throws -> [Double] {

@@ -69,5 +69,8 @@ struct KernelName: Hashable {
     static let sgd = KernelName("optimizer", "optimizer_sgd")
     static let adam = KernelName("optimizer", "optimizer_adam")
     static let rmsprop = KernelName("optimizer", "optimizer_rmsprop")
+    static let adamRows = KernelName("adam_rows", "adam_rows")
+    static let recordEvent = KernelName("adam_rows", "adam_rows_record")
+    static let markRows = KernelName("adam_rows", "adam_rows_mark")
     static let average = KernelName("optimizer", "optimizer_average")
 }

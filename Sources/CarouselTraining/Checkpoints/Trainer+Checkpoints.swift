@@ -5,10 +5,10 @@ import Glibc
 
 extension Trainer {
     /// All flat buffers a continuation depends on.
-    func buffers(best: BestModel) -> CheckpointBuffers {
-        var named: [(prefix: String, tensor: Tensor)] = [("weights", model.store.weights)]
-        for name in optimizer.moments.keys.sorted() { named.append(("optimizer.\(name)", optimizer.moments[name]!)) }
-        if let average { named.append(("average", average)) }
+    func buffers(best: BestModel) throws -> CheckpointBuffers {
+        var named: [(prefix: String, tensor: Tensor)] = [("weights", try model.store.weights)]
+        for (name, moment) in try optimizer.moments.sorted(by: { $0.key < $1.key }) { named.append(("optimizer.\(name)", moment)) }
+        if let average = try average { named.append(("average", average)) }
         if best.best != nil { named.append(("best", best.kept)) }
         return CheckpointBuffers(named: named)
     }
@@ -50,10 +50,10 @@ extension Trainer {
     }()
 
     /// SHA-256 of the weights, and of their average where one is kept. A sync point.
-    func weightsHash() throws -> String { try hash([model.store.weights] + (average.map { [$0] } ?? [])) }
+    func weightsHash() throws -> String { try hash([model.store.weights] + (try average.map { [$0] } ?? [])) }
 
     /// SHA-256 of the optimizer's moments, by name. A sync point.
-    func optimizerHash() throws -> String { try hash(optimizer.moments.keys.sorted().map { optimizer.moments[$0]! }) }
+    func optimizerHash() throws -> String { try hash(try optimizer.moments.sorted { $0.key < $1.key }.map(\.value)) }
 
     private func hash(_ buffers: [Tensor]) throws -> String {
         var hash = SHA256()

@@ -13,6 +13,9 @@ struct LargestBatches {
         self.evaluation = evaluation
     }
 
+    /// How an embedding's table is stepped in a training with these batches.
+    var rowSteps: RowSteps { training.compactMap(\.distinct).max().map { .automatic(touched: $0) } ?? .never }
+
     /// Rows whose batches are looked at: all epochs of usual sets. Of more, the later epochs are shuffles of the same
     /// rows and hardly differ.
     private static let lookedAt = 2_000_000

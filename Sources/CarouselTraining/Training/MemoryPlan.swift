@@ -31,8 +31,14 @@ public struct MemoryPlan: Sendable, Codable {
     public var batchSize: Int
     /// Packed rows N of the largest batch.
     public var rows: Int
+    /// How it steps an embedding's table.
+    var rowSteps = RowSteps.never
     /// What would fit, as options of the program; empty where the plan fits or nothing helps.
     public var suggestions: [String] = []
+
+    enum CodingKeys: String, CodingKey {
+        case device, parts, needed, available, largestBuffer, largestAllowed, batchSize, rows, suggestions
+    }
 
     /// Whether the device has what is needed.
     public var fits: Bool {

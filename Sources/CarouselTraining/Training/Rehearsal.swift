@@ -43,9 +43,10 @@ struct Rehearsal {
         }
         let model = try SequenceClassifier(configuration.model, input: input, classes: classes, seed: 0, on: planner)
         note("weights and gradients", planner.allocatedBytes)
-        let optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store)
+        let rowSteps = batches.rowSteps
+        let optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store, rowSteps: rowSteps)
         note("moments", planner.allocatedBytes - counted)
-        let average = settings.averageDecay > 0 ? try model.store.makeCompanion() : nil
+        if settings.averageDecay > 0 { try optimizer.keepAverage() }
         let monitor = try StepMonitor(model: model, optimizer: optimizer, interval: 1)
         var best = try BestModel(monitor: settings.monitor, store: model.store)
         note("copies of the weights", planner.allocatedBytes - counted)
@@ -56,7 +57,7 @@ struct Rehearsal {
             for shape in batches.training {
                 let batch = try model.batch(of: shape, in: workspace)
                 try step.run(batch, PassContext(mode: .training), learningRate: 0, lossSum: monitor.slot)
-                if let average { try planner.average(model.store.weights, into: average, decay: 1) }
+                try optimizer.updateAverage(decay: 1)
             }
             try monitor.settle()
         }
@@ -65,7 +66,7 @@ struct Rehearsal {
             let batch = try model.batch(of: shape, in: workspace)
             _ = try model.loss(model.forward(batch, PassContext(mode: .inference)), batch, gradient: false)
         }
-        _ = try best.offer(nil, epoch: 1, weights: average ?? model.store.weights)
+        _ = try best.offer(nil, epoch: 1, weights: try optimizer.average ?? model.store.weights)
         // Once more, now that the layers have grown for every batch.
         try train()
 
@@ -75,7 +76,7 @@ struct Rehearsal {
         let largest = batches.training.max { $0.rows < $1.rows }
         return MemoryPlan(device: backend.info.selector, parts: parts, needed: counted, available: available,
                           largestBuffer: planner.largestBuffer, largestAllowed: backend.info.largestAllocation,
-                          batchSize: largest?.lengths.count ?? 0, rows: largest?.rows ?? 0)
+                          batchSize: largest?.lengths.count ?? 0, rows: largest?.rows ?? 0, rowSteps: rowSteps)
     }
 
     /// What would fit: a batch size, a length, or both together; none if the weights alone are too large.

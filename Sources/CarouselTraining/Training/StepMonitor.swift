@@ -96,8 +96,9 @@ final class StepMonitor {
         }
         pending = []
         readings += 1
-        // A copy of the weights costs a small part of a step; every 32 readings it costs nothing.
-        if readings % 32 == 0 { _ = try keepIfGood() }
+        // A copy of the weights costs a small part of a step; every 32 readings it costs nothing. A table that is stepped row
+        // by row has to be brought up to date for it, which is worth it only every few hundred steps.
+        if readings % (optimizer.stepsRows ? max(32, 512 / interval) : 32) == 0 { _ = try keepIfGood() }
     }
 
     /// Reads what is pending and keeps the weights aside. A sync point, for the end of an epoch, a checkpoint or the

@@ -9,10 +9,9 @@ extension Trainer {
         let observer = model.observer, number = optimizer.step
         let uploaded = try observer.span(.upload) { try model.upload(batch, into: batchWorkspace) }
         try step.run(uploaded, context(step: number), learningRate: learningRate, lossSum: monitor.slot)
-        if let average, optimizer.step % averageInterval == 0 {
+        if configuration.training.averageDecay > 0, optimizer.step % averageInterval == 0 {
             try observer.span(.average) {
-                try model.backend.average(model.store.weights, into: average,
-                                          decay: Self.averageDecay(configuration.training, step: number, interval: averageInterval))
+                try optimizer.updateAverage(decay: Self.averageDecay(configuration.training, step: number, interval: averageInterval))
             }
         }
         try observer.span(.reading) { try monitor.add(weight: uploaded.weightSum, step: number) }

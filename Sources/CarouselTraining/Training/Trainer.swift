@@ -31,7 +31,7 @@ public final class Trainer {
     let batchWorkspace: BatchWorkspace
     private let largest: LargestBatches
     /// Moving average of the weights; nil when off.
-    let average: Tensor?
+    var average: Tensor? { get throws { try optimizer.average } }
     /// Steps between two readings of the loss; 1 where reading costs nothing.
     var lossInterval: Int
     /// What data, labels and preparation are recognised by.
@@ -40,9 +40,12 @@ public final class Trainer {
     let location: (Int) -> String
 
     /// Splits, learns the preparation, encodes and builds the model.
-    /// - Parameter folder: nil trains without leaving anything on disk.
+    /// - Parameters:
+    ///   - folder: nil trains without leaving anything on disk.
+    ///   - rowSteps: whether an embedding's table is stepped row by row; nil = where it pays.
     /// - Throws: `badData`, `badConfiguration`, `outOfMemory`.
-    public init(configuration: RunConfiguration, data: TrainingData, backend: any Backend, folder: RunFolder?) throws {
+    public init(configuration: RunConfiguration, data: TrainingData, backend: any Backend, folder: RunFolder?,
+                rowSteps: RowSteps? = nil) throws {
         let settings = configuration.training
         var isText = false
         if case .text = data.train { isText = true }
@@ -71,15 +74,16 @@ public final class Trainer {
         memory = try MemoryPlan(configuration, input: preparation.modelInput, classes: labels.count, training: training,
                                 evaluated: evaluated, largest: largest, on: backend)
         try memory.check()
-        (model, optimizer, average) = try memory.explaining { [preparation, labels] in
+        (model, optimizer) = try memory.explaining { [preparation, labels, memory] in
             let model = try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count,
                                                seed: settings.seed, on: backend)
-            return (model, try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store),
-                    settings.averageDecay > 0 ? try model.store.makeCompanion() : nil)
+            let optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store,
+                                          rowSteps: rowSteps ?? memory.rowSteps)
+            if settings.averageDecay > 0 { try optimizer.keepAverage() }
+            return (model, optimizer)
         }
         batchWorkspace = BatchWorkspace(backend: backend)
         step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: settings.labelSmoothing)
-        if let average { try Self.copy(model.store.weights, to: average, on: backend) }
         lossInterval = backend.info.isGPU ? 16 : 1
         self.configuration = configuration
         self.backend = backend
@@ -135,7 +139,7 @@ public final class Trainer {
     public func run(resume: Bool = false, checkpoints interval: CheckpointInterval = .seconds(60),
                     observe: @escaping (TrainingEvent) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }) throws -> TrainingResult {
         let longest = training.lengths.max() ?? 0
-        observe(.prepared(report, summary: try model.summary(batch: memory.batchSize, steps: longest, moments: optimizer.moments.count),
+        observe(.prepared(report, summary: try model.summary(batch: memory.batchSize, steps: longest, moments: try optimizer.moments.count),
                           device: backend.info.name))
         let checkpoint = resume ? try newestCheckpoint(observe: observe) : nil
         try savePreparation()
@@ -172,8 +176,10 @@ public final class Trainer {
             for shape in largest.training {
                 let batch = try model.batch(of: shape, in: batchWorkspace), context = PassContext(mode: .training)
                 let (_, dLogits) = try model.loss(model.forward(batch, context), batch, gradient: true)
+                try model.store.zeroGradients()
                 if let dLogits { try model.backward(dLogits, context) }
             }
+            try model.store.zeroGradients()
         }
     }
 
@@ -218,10 +224,10 @@ public final class Trainer {
     /// The report on a part with the average of the weights, where one is kept.
     func evaluate(_ data: EncodedDataSet?, weights: Tensor? = nil, shouldStop: () -> Bool = { false }) throws -> ClassificationReport? {
         guard let data, data.count > 0 else { return nil }
-        let trained = model.store.weights
-        model.store.weights = weights ?? average ?? trained
-        defer { model.store.weights = trained }
-        guard let evaluation = try Evaluator.run(model, data, in: batchWorkspace, shouldStop: shouldStop) else { return nil }
+        let evaluated = try weights ?? average ?? model.store.weights
+        guard let evaluation = try model.store.exchanging(evaluated, {
+            try Evaluator.run(model, data, in: batchWorkspace, shouldStop: shouldStop)
+        }) else { return nil }
         return ClassificationReport(labels: labels, truth: data.labels, predicted: evaluation.predicted, losses: evaluation.losses)
     }
 }

@@ -42,11 +42,12 @@ final class AuditSubject {
     private let seed: UInt64
     private let lossSum: Tensor
 
-    init(_ audited: AuditCase, on backend: any Backend) throws {
+    /// - Parameter rowSteps: how an embedding's table is stepped; the reference steps it as a whole.
+    init(_ audited: AuditCase, on backend: any Backend, rowSteps: RowSteps = .never) throws {
         let training = audited.training
         model = try SequenceClassifier(audited.model, input: audited.input, classes: audited.classes, seed: training.seed, on: backend)
         if let weights = audited.weights { try model.store.load(weights, from: audited.subject) }
-        optimizer = try Optimizer(training.optimizer, clipping: training.clipping, store: model.store)
+        optimizer = try Optimizer(training.optimizer, clipping: training.clipping, store: model.store, rowSteps: rowSteps)
         step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: training.labelSmoothing)
         learningRate = training.learningRate
         seed = training.seed

@@ -38,7 +38,8 @@ extension Audit {
             var difference = AuditDifference(name: parameter.name, samples: 0, maximum: 0, direction: 0,
                                              tolerance: AuditTolerance.differences, worst: "")
             for index in entries(of: parameter, values, &generator) {
-                let view = Tensor(buffer: store.weights.buffer, offset: store.weights.offset + parameter.offset + index, shape: [1])
+                let weights = try store.weights
+                let view = Tensor(buffer: weights.buffer, offset: weights.offset + parameter.offset + index, shape: [1])
                 let error = try error(of: values[index], along: [1], from: parameter.offset + index, in: view, step: 1e-5, scale: scale)
                 difference.samples += 1
                 if error >= difference.maximum { (difference.maximum, difference.worst) = (error, meaning.describe(parameter, index)) }

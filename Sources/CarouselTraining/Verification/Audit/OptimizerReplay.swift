@@ -42,7 +42,7 @@ final class OptimizerReplay {
         let backend = store.backend, number = optimizer.step + 1
         try backend.write(state.weights, to: store.weights)
         try backend.write(state.gradients, to: store.gradients)
-        for (name, values) in state.moments { if let moment = optimizer.moments[name] { try backend.write(values, to: moment) } }
+        for (name, values) in state.moments { if let moment = try optimizer.moments[name] { try backend.write(values, to: moment) } }
         try optimizer.clip()
         let norm = try optimizer.gradientNorm()
         let normMeasure = AuditMeasure([state.norm], [norm], floor: 1e-12)
@@ -61,8 +61,8 @@ final class OptimizerReplay {
         try optimizer.update(learningRate: learningRate)
         let updated = try backend.readDoubles(store.weights)
         for parameter in store.parameters { compareUpdate(parameter, state.weights, weights, updated, number) }
-        for name in optimizer.moments.keys.sorted() {
-            guard let moment = optimizer.moments[name], let got = moments[name] else { continue }
+        for (name, moment) in try optimizer.moments.sorted(by: { $0.key < $1.key }) {
+            guard let got = moments[name] else { continue }
             let expected = try backend.readDoubles(moment)
             // The whole buffer covers what lies between two parameters; each parameter then counts by its own size.
             compareMoment(name, got, expected, state.moments[name], nil, number)
