@@ -2,17 +2,18 @@ import CVector
 import CarouselCore
 
 extension CPUBackend: PeakMeasuring {
-    /// On registers alone, all threads at once, by the time they had a processor: what other programs take meanwhile does not
-    /// make the peak look lower. The best of several rounds.
+    /// On registers alone, all threads at once; what the calling thread did in the time it had a processor, times the threads:
+    /// what other programs take meanwhile does not make the peak look lower, and a thread knows its own time exactly, that of
+    /// others only to a tick of the system. The best of several rounds.
     public func measurePeak(seconds: Double) throws -> Double {
         guard holdsValues else { return 0 }
         var sums = [Float](repeating: 0, count: threads * Int(cvPeakPieces))
         var rounds = 1 << 10, best = 0.0, spent = 0.0
         while spent < seconds {
             var operations = 0.0
-            let before = HostClock.processorNanoseconds
+            let before = HostClock.threadNanoseconds
             let time = HostClock.seconds { operations = cvPeak(context, rounds, &sums) }
-            let processor = Double(HostClock.processorNanoseconds - before) * 1e-9
+            let processor = Double(HostClock.threadNanoseconds - before) * 1e-9
             spent += time
             // Long enough that waking the threads costs little, short enough to fall between what other programs do.
             if time < 0.002 { rounds *= 2 } else { best = max(best, operations / max(processor, 1e-9) * Double(threads)) }

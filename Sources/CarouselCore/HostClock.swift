@@ -11,6 +11,8 @@ public enum HostClock {
 
     /// Nanoseconds that all threads of this process together have used a processor.
     public static var processorNanoseconds: Int { now(CLOCK_PROCESS_CPUTIME_ID) }
+    /// The same of the calling thread alone.
+    public static var threadNanoseconds: Int { now(CLOCK_THREAD_CPUTIME_ID) }
 
     private static func now(_ clock: clockid_t) -> Int {
         var time = timespec()

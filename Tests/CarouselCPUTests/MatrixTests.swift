@@ -45,6 +45,35 @@ import Testing
         }
     }
 
+    /// The products of weight gradients, which read their wider operand where it lies, and the sums they give in passing.
+    @Test(arguments: VectorMathTests.available, [Case(m: 40, n: 5, k: 400), Case(m: 5, n: 40, k: 400), Case(m: 70, n: 70, k: 2500),
+                                                 Case(m: 1100, n: 3, k: 257), Case(m: 210, n: 200, k: 1600)])
+    func longProductsMatchPlainLoops(_ set: InstructionSet, _ c: Case) throws {
+        let backend = try CPUBackend(threads: 2, useBLAS: false, instructions: set)
+        var random = SeededGenerator(seed: 11)
+        func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.uniform() * 2 - 1) } }
+        // Columns of a wider matrix, as the gates of one kind are.
+        let pitch = c.m + 3, a = values(c.k * pitch), b = values(c.k * c.n), start = values(c.m * c.n), sumsBefore = values(c.m)
+        let target = try backend.makeTensor(start, shape: [c.m, c.n]), sums = try backend.makeTensor(sumsBefore, shape: [c.m])
+        let d = try backend.makeTensor(a, shape: [c.k, pitch]), x = try backend.makeTensor(b, shape: [c.k, c.n])
+        try withExtendedLifetime((d, x)) {
+            try backend.addWeightGradient(backend.floats(d), pitch: pitch, columns: c.m, rows: c.k, backend.floats(x), width: c.n,
+                                          into: backend.floats(target), bIH: backend.floats(sums))
+        }
+        let result = try backend.readFloats(target), resultSums = try backend.readFloats(sums)
+        var worst = 0.0
+        for i in 0..<c.m {
+            let column = (0..<c.k).map { Double(a[$0 * pitch + i]) }
+            worst = max(worst, abs(Double(resultSums[i]) - column.reduce(Double(sumsBefore[i]), +)))
+            for j in 0..<c.n {
+                var sum = Double(start[i * c.n + j])
+                for k in 0..<c.k { sum += column[k] * Double(b[k * c.n + j]) }
+                worst = max(worst, abs(Double(result[i * c.n + j]) - sum))
+            }
+        }
+        #expect(worst < 1e-4)
+    }
+
     @Test func columnSumsAddAllRows() throws {
         let backend = try CPUBackend(threads: 2)
         let x = try backend.makeTensor((0..<1000 * 37).map { Float($0 % 37) }, shape: [1000, 37])

@@ -128,6 +128,21 @@ import Testing
         #expect(other.status == .badData && other.message == "odd")
     }
 
+    /// Buffers have their final size before the first step: no step makes one, whatever its batch.
+    @Test(arguments: ["stacked-lstm", "gru", "projection"]) func stepsMakeNoBuffers(_ name: String) throws {
+        let backend = try CPUBackend(threads: 2), configuration = try Self.configuration(name)
+        let trainer = try Trainer(configuration: configuration, data: try Self.data(rows: 300), backend: backend, folder: nil)
+        let monitor = try StepMonitor(model: trainer.model, optimizer: trainer.optimizer, interval: 1)
+        try trainer.reserve()
+        let before = backend.madeBuffers
+        for rows in trainer.plan(epoch: 0) {
+            try trainer.take(trainer.training.batch(rows, weights: trainer.rowWeights), learningRate: 0.001, averageInterval: 1, monitor: monitor)
+        }
+        try monitor.settle()
+        #expect(backend.madeBuffers == before, "\(backend.madeBuffers - before) buffers made")
+        #expect(backend.peakBytes <= trainer.memory.needed)
+    }
+
     /// A planner counts and touches nothing: a model far beyond this machine takes no time.
     @Test func planningCostsNothing() throws {
         var configuration = try Self.configuration("stacked-lstm")

@@ -37,7 +37,7 @@ const char *cvContextBLASDescription(const cvContext *);
 
 // MARK: Measuring
 
-/// Runs `rounds` rounds of multiply-adds on registers on every thread; the number of floating-point operations.
+/// Runs rounds of multiply-adds on registers on every thread; the floating-point operations that the caller's did.
 /// `sums` holds `cvPeakPieces` floats per thread.
 enum { cvPeakPieces = 8 };
 double cvPeak(cvContext *, long rounds, float *sums);

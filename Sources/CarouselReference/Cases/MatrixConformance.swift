@@ -27,6 +27,11 @@ extension Conformance {
             let (ta, tb) = (form & 2 != 0, form & 1 != 0)
             cases.append(product((3, 520, 2), ta, tb, bias: tb, accumulate: ta, level: .tiny))
         }
+        // Weight gradients: few columns over many rows, with whole and incomplete tiles on either side.
+        for (shape, level) in [((40, 300, 5), Level.tiny), ((5, 300, 40), .tiny), ((96, 1100, 32), .quick), ((130, 1100, 65), .quick),
+                               ((33, 2300, 100), .quick), ((64, 4200, 64), .quick)] {
+            for accumulate in [false, true] { cases.append(product(shape, true, false, bias: false, accumulate: accumulate, level: level)) }
+        }
         cases.append(product((6100, 3, 2), false, true, bias: true, accumulate: false, level: .tiny))
         for (m, n) in [(0, 5), (1, 1), (7, 64), (1000, 7), (65, 257), (3, 0), (4097, 3)] {
             for accumulate in [false, true] { cases.append(columnSums(m, n, accumulate: accumulate)) }
