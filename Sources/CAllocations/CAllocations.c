@@ -34,6 +34,7 @@ extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
+extern void __libc_free(void *);
 
 void *malloc(size_t bytes) {
     count(bytes);
@@ -49,6 +50,9 @@ void *realloc(void *old, size_t bytes) {
     count(bytes);
     return __libc_realloc(old, bytes);
 }
+
+// Not counted, but it must belong to the functions above when another library brings a malloc of its own.
+void free(void *memory) { __libc_free(memory); }
 
 void *memalign(size_t alignment, size_t bytes) {
     count(bytes);

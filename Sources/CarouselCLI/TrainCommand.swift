@@ -136,6 +136,7 @@ struct TrainCommand: ParsableCommand {
         if let profile { Console.message("profile: \(profile), for Perfetto or chrome://tracing") }
         if result.interrupted {
             Console.message("continue with: carousel train --resume --output \(Format.argument(folder.path))")
+            if let problem = trainer.profile?.problem { Console.message("the profile is incomplete: \(problem)") }
             try Console.flush()
             Foundation.exit(128 + Interruption.signal)
         }

@@ -9,7 +9,8 @@ extension CPUBackend: PeakMeasuring {
         guard holdsValues else { return 0 }
         var sums = [Float](repeating: 0, count: threads * Int(cvPeakPieces))
         var rounds = 1 << 10, best = 0.0, spent = 0.0
-        while spent < seconds {
+        // At least one round counts, however short the time.
+        while spent < seconds || best == 0 {
             var operations = 0.0
             let before = HostClock.threadNanoseconds
             let time = HostClock.seconds { operations = cvPeak(context, rounds, &sums) }

@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    /// Every registered peak is a number above 0, and a layer computes the same on the planner and the device.
+    /// Each set of vector instructions has a peak.
     @Test func cpuPeaksAreMeasured() throws {
         for instructions in InstructionSet.allCases where instructions.isAvailable {
             let backend = try CPUBackend(threads: 1, instructions: instructions)

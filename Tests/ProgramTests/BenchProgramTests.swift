@@ -26,7 +26,7 @@ import Testing
 
     @Test func layersAreMeasuredSavedAndCompared() throws {
         let saved = place("layers.json")
-        let first = try Program.run(layers + ["--output", saved])
+        let first = try Program.run(layers + ["--output", saved], environment: ["CAROUSEL_THREADS": "2"])
         #expect(first.status == 0, "\(first.errors)")
         for part in ["peak", "GFLOP/s", "gru T5 B3 I4 H6 L2 forward + backward", "of peak", "memory"] { #expect(first.output.contains(part)) }
 

@@ -12,6 +12,11 @@ enum OutputFile {
         }
         if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
             if isFolder.boolValue { throw CarouselError(.cannotCreateOutput, "is a folder, not a file", at: path) }
+            // A device or a pipe would be replaced by a file.
+            let type = try? FileManager.default.attributesOfItem(atPath: URL(fileURLWithPath: path).resolvingSymlinksInPath().path)[.type]
+            guard type as? FileAttributeType == .typeRegular else {
+                throw CarouselError(.cannotCreateOutput, "is not a regular file", at: path)
+            }
             guard FileManager.default.isWritableFile(atPath: path) else {
                 throw CarouselError(.cannotCreateOutput, "cannot write this file", at: path)
             }

@@ -39,7 +39,8 @@ public enum OperationCase: Sendable {
         return 2 * Double(m) * Double(n) * Double(k)
     }
 
-    /// Bytes that must be read and written at least; nil where arithmetic is what counts.
+    /// Bytes the operation reads and writes, rows that are read several times as often as they are read; nil where arithmetic is
+    /// what counts.
     var traffic: Double? {
         switch self {
         case .product: nil

@@ -125,9 +125,11 @@ private final class StepWork {
         let size = 32
         let layers: [LayerConfiguration] = [.embedding(EmbeddingConfiguration(units: 64)), .recurrent(.lstm, RecurrentConfiguration(units: 64))]
         let model = try SequenceClassifier(ModelConfiguration(layers: layers), input: .tokens(vocabulary: vocabulary), classes: 2, seed: 1, on: backend)
-        let optimizer = try Optimizer(OptimizerConfiguration(.adam), clipping: ClippingConfiguration(globalNorm: 1), store: model.store)
-        step = TrainingStep(model: model, optimizer: optimizer)
         let tokens = BenchValues.tokens(size * size, vocabulary: vocabulary)
+        // As a training does it: large tables are stepped row by row.
+        let optimizer = try Optimizer(OptimizerConfiguration(.adam), clipping: ClippingConfiguration(globalNorm: 1), store: model.store,
+                                      rowSteps: .automatic(touched: Set(tokens).count))
+        step = TrainingStep(model: model, optimizer: optimizer)
         let texts = (0..<size).map { Array(tokens[$0 * size ..< ($0 + 1) * size]) }
         batch = try model.upload(SequenceBatch(tokens: texts, labels: (0..<size).map { Int32($0 % 2) }))
         lossSum = try backend.makeTensor(shape: [1])

@@ -107,7 +107,7 @@ public final class StepBenchmark {
         let data = trainer.training
         let observer = trainer.model.observer
         var made: BatchPrefetcher?
-        if prefetching { made = BatchPrefetcher(data, batches: batches, weights: trainer.rowWeights) }
+        if prefetching { made = BatchPrefetcher(data, batches: batches, weights: trainer.rowWeights, reversed: trainer.model.readsBackwards) }
         begin()
         for rows in batches {
             // A fixed place in the schedule: the rate must not fall to 0 over many passes.
@@ -120,7 +120,11 @@ public final class StepBenchmark {
                 try take(batch)
             } else {
                 try observer.span(.step(0)) {
-                    try take(observer.span(.preparation) { data.batch(rows, weights: trainer.rowWeights) })
+                    try take(observer.span(.preparation) {
+                        var batch = data.batch(rows, weights: trainer.rowWeights)
+                        if trainer.model.readsBackwards { batch.indexReversed() }
+                        return batch
+                    })
                 }
             }
         }
