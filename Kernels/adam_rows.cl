@@ -18,12 +18,11 @@
     }                                                                                                               \
     static void adam_row_##S(__global float *weights, __global float *moment, __global float *square,              \
                              __global float *average, const __global float *gradients, const __global float *e,    \
-                             int count, int calm, float rate,              float beta1, float beta2,                \
-                             float one_minus_beta1, float one_minus_beta2, float epsilon, float shrink,            \
-                             float root) {                                                                          \
+                             int count, int calm, float rate, float beta1, float beta2, float one_minus_beta1,     \
+                             float one_minus_beta2, float epsilon, float shrink, float root) {                      \
         F m = LOAD_##S(moment), v = LOAD_##S(square), w = LOAD_##S(weights), update = 0;                            \
         F mean = average ? LOAD_##S(average) : (F)(0.0f);                                                           \
-        int rests = ALL_##S(m == 0.0f && v == v), steps = 0, t = 0;                                                 \
+        int rests = ALL_##S(m == 0.0f && v == v), steps = 0, taken = 0, t = 0;                                      \
         for (; t < count && !rests; t++, e += EVENT) {                                                              \
             if (e[5] != 0.0f) {                                                                                     \
                 mean = fma((F)(e[4]), w, e[3] * mean);                                                              \
@@ -31,7 +30,7 @@
             }                                                                                                       \
             adam_update_##S((F)(0.0f), &w, &m, &v, &update, e[0], e[1], e[2], beta1, beta2, one_minus_beta1,       \
                             one_minus_beta2, epsilon);                                                              \
-            if ((t & 7) == 7 && t >= calm) {                                                                        \
+            if (++taken % 8 == 0 && t >= calm) {                                                                    \
                 rests = ALL_##S(m == 0.0f || (fabs(update) * 0x1p26f <= fabs(w) && fabs(w) >= 0x1p-20f));           \
             }                                                                                                       \
         }                                                                                                           \

@@ -178,10 +178,12 @@ static float add_lanes(float16 v) {
 
 // The register tile of the `cpu` family: c[i, j] = (c[i, j] if `load`) + sum over k of a[i, k] * panel[k, j]
 // + bias[j], for i < rows <= 8 and j < columns <= 32. a[i, k] lies at i * a_row + k * a_step; the panel's rows of 32
-// lie panel_step apart (32 if it was packed), zero past the last column. Sixteen accumulators of 16 floats stay in registers; rows past `rows`
-// repeat the last one and are not stored. Each element is one chain of fma in the order of k.
-static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, const __global float *panel, size_t panel_step, int K,
-                      const __global float *bias, __global float *c, size_t c_row, int rows, int columns, int load) {
+// lie panel_step apart (32 if it was packed), zero past the last column. Sixteen accumulators of 16 floats stay in
+// registers; rows past `rows` repeat the last one and are not stored. Each element is one chain of fma in the order
+// of k.
+static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, const __global float *panel,
+                      size_t panel_step, int K, const __global float *bias, __global float *c, size_t c_row, int rows,
+                      int columns, int load) {
     const int whole = rows == 8 && columns == 32;
     float edge[8 * 32];
 #define DECLARE_ROW(i)                                                         \

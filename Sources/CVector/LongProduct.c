@@ -20,8 +20,9 @@ typedef struct {
     const cvProduct *product;
     /// a is the wider operand, so the sums are those of c transposed.
     bool flipped;
-    /// Columns of the operands, their blocks, the parts of the rows.
-    long narrow, wide, narrowSize, wideSize, narrowBlocks, wideBlocks, parts, partRows;
+    /// Columns of the operands, their blocks, the parts of the rows and how many of them there is memory for: that many
+    /// grow with the rows, so that a larger batch never needs less.
+    long narrow, wide, narrowSize, wideSize, narrowBlocks, wideBlocks, parts, partRows, roomForParts;
     /// Floats: of a block's sums, of its column sums, of a worker's area.
     long blockSums, areaSize;
     float *sums, *columnSums, *areas;
@@ -45,19 +46,20 @@ static Job plan(const cvContext *context, const cvProduct *p, float *scratch) {
     job.wideBlocks = cvPieces(job.wide, job.wideSize);
     long blocks = job.narrowBlocks * job.wideBlocks;
     job.parts = cvMax(1, cvMin(cvPieces(pieces, blocks), p->k / shortestPart));
+    job.roomForParts = job.parts;
     job.partRows = cvRound(cvPieces(p->k, job.parts), depth);
     job.parts = cvPieces(p->k, job.partRows);
     job.blockSums = job.narrowSize * job.wideSize;
     job.areaSize = depth * (panel + cvRound(job.narrowSize, 16));
     job.sums = scratch;
-    job.columnSums = scratch + blocks * job.parts * job.blockSums;
-    job.areas = job.columnSums + job.wideBlocks * job.parts * job.wideSize;
+    job.columnSums = scratch + blocks * job.roomForParts * job.blockSums;
+    job.areas = job.columnSums + job.wideBlocks * job.roomForParts * job.wideSize;
     return job;
 }
 
 long cvLongProductScratch(const cvContext *context, const cvProduct *p) {
     Job job = plan(context, p, NULL);
-    return job.narrowBlocks * job.wideBlocks * job.parts * job.blockSums + job.wideBlocks * job.parts * job.wideSize
+    return job.narrowBlocks * job.wideBlocks * job.roomForParts * job.blockSums + job.wideBlocks * job.roomForParts * job.wideSize
         + cvPoolThreads(context->pool) * job.areaSize;
 }
 

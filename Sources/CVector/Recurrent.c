@@ -25,12 +25,17 @@ static float *take(long *size, float *scratch, long count) {
 
 static int gateCount(int kind) { return kind == cvLSTM ? 4 : kind == cvGRU ? 3 : 1; }
 
-long cvRecurrentBlock(const cvContext *context, int kind, long hidden, long state, long batch) {
+/// Rows of a block at most.
+static long mostRows(const cvContext *context, int kind, long hidden, long state, long batch) {
     // Weights beyond a second-level cache are read from the third once per block and step: larger blocks
     // share each reading among more rows.
     bool large = gateCount(kind) * hidden * state * (long)sizeof(float) > 768 * 1024;
-    long most = large && batch >= 48 ? context->tuning.largeBlockRows : context->tuning.blockRows;
+    return large && batch >= 48 ? context->tuning.largeBlockRows : context->tuning.blockRows;
+}
+
+long cvRecurrentBlock(const cvContext *context, int kind, long hidden, long state, long batch) {
     // As many blocks for every thread, so that none is idle; how rows are shared out changes no result.
+    long most = mostRows(context, kind, hidden, state, batch);
     long blocks = cvMax(1, cvRound(cvPieces(batch, most), cvPoolThreads(context->pool)));
     return cvMax(1, cvPieces(batch, blocks));
 }
@@ -67,7 +72,8 @@ static Job plan(const cvContext *context, const cvRecurrent *p, bool backward, f
     long secondSize = job.second.b ? cvRound(job.second.n, width) * job.second.k : 0;
     cvRecurrentAreas *areas = &job.areas;
     areas->block = cvRecurrentBlock(context, p->kind, H, R, p->batch);
-    areas->workStride = areaSize(p, areas->block);
+    // For the largest block of so many sequences or fewer, so that a smaller batch never needs more.
+    areas->workStride = areaSize(p, cvMin(p->batch, mostRows(context, p->kind, H, R, p->batch)));
     areas->first = take(&job.size, scratch, firstSize);
     areas->second = take(&job.size, scratch, secondSize);
     areas->bias = take(&job.size, scratch, (gateCount(p->kind) + 1) * cvRound(H, width));

@@ -28,8 +28,9 @@ public final class SequenceLayout: Sendable {
     /// N, the number of packed rows: the sum of the lengths.
     public var rows: Int { offsets[offsets.count - 1] }
 
+    /// - Parameter sizesOnly: leaves `reversedRows` and `sequenceOfRow` empty, for planning memory.
     /// - Precondition: `lengths` is descending and not negative.
-    public init(lengths: [Int]) {
+    public init(lengths: [Int], sizesOnly: Bool = false) {
         precondition(zip(lengths, lengths.dropFirst()).allSatisfy { $0 >= $1 } && (lengths.last ?? 0) >= 0,
                      "lengths must be descending and not negative")
         let steps = lengths.first ?? 0
@@ -39,8 +40,8 @@ public final class SequenceLayout: Sendable {
         var offsets = [0]
         offsets.reserveCapacity(steps + 1)
         for count in active { offsets.append(offsets[offsets.count - 1] + count) }
-        var reversed = [Int32](repeating: 0, count: offsets[steps]), sequences = reversed
-        for t in 0..<steps {
+        var reversed = [Int32](repeating: 0, count: sizesOnly ? 0 : offsets[steps]), sequences = reversed
+        for t in 0..<(sizesOnly ? 0 : steps) {
             for b in 0..<active[t] {
                 reversed[offsets[t] + b] = Int32(offsets[lengths[b] - 1 - t] + b)
                 sequences[offsets[t] + b] = Int32(b)

@@ -32,7 +32,7 @@ SMALL void adamTile(const cvAdamRows *p, const int tile, long w, const cvAdamEve
         mean[j] = average ? loadN(average + j * WIDTH, w) : splat(0.0f);
     }
 #define AVERAGE(e) for (int j = 0; j < tile; j++) mean[j] = splat((e).averageDecay) * mean[j] + splat((e).complement) * x[j]
-    long t = 0;
+    long t = 0, taken = 0;
     for (; t < count && !rests; t++) {
         const cvAdamEvent e = events[t];
         if (e.isAverage != 0.0f) { AVERAGE(e); continue; }
@@ -40,7 +40,7 @@ SMALL void adamTile(const cvAdamRows *p, const int tile, long w, const cvAdamEve
         for (int j = 0; j < tile; j++) {
             update[j] = adamUpdate(&p->step, splat(e.rate), splat(e.decay), splat(e.rootScale), splat(0.0f), &x[j], &m[j], &v[j]);
         }
-        if ((t & 7) != 7 || t < calm) continue;
+        if (++taken % 8 != 0 || t < calm) continue;
         rests = true;
         for (int j = 0; j < tile; j++) rests &= isCalm(update[j], x[j], m[j]);
     }
@@ -50,7 +50,7 @@ SMALL void adamTile(const cvAdamRows *p, const int tile, long w, const cvAdamEve
         if (e.isAverage != 0.0f) { AVERAGE(e); continue; }
         isStep = true;
         for (int j = 0; j < tile; j++) {
-            if (p->decays) x[j] -= splat(e.decay) * x[j];
+            x[j] -= splat(e.decay) * x[j];
             m[j] *= splat(p->step.beta1);
             v[j] *= splat(p->step.beta2);
         }

@@ -24,7 +24,7 @@ extension SequenceClassifier {
     /// A batch with labels and undefined contents, as large on the device as any of this shape: for planning and reserving.
     /// - Parameter workspace: keeps the tensors, which the next batch in it replaces.
     public func batch(of shape: BatchShape, in workspace: BatchWorkspace) throws -> DeviceBatch {
-        let layout = try PackedLayout(sizesOf: SequenceLayout(lengths: shape.lengths), in: workspace.layout)
+        let layout = try PackedLayout(sizesOf: SequenceLayout(lengths: shape.lengths, sizesOnly: true), in: workspace.layout)
         let rows = layout.layout.rows, size = layout.layout.batchSize
         let value: LayerValue
         if let distinct = shape.distinct {

@@ -16,10 +16,11 @@ final class LazyTable {
     private var count = 0
     private var calmFrom = 0
     private var latest: AdamStep?
-    /// The gradient of this step: values [U, D] of distinct rows [U].
+    /// The gradient of this step: values [U, D] of distinct rows [U]. The rows belong to the batch: whoever wants the
+    /// gradients as a whole asks before the next batch is uploaded.
     private var gradient: (rows: Tensor, values: Tensor)?
-    /// False while the store's flat gradients hold the table's gradient.
-    private(set) var ownsGradients = true
+    /// False while the store's flat gradients hold the table's gradient, as they may before the first time they are zeroed.
+    private(set) var ownsGradients = false
 
     /// Events between two complete catch-ups.
     static let capacity = 1024
