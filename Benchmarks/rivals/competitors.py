@@ -123,6 +123,8 @@ class Worker:
         self.unread = b""
         try:
             self.line(120)
+        except TooSlow:
+            raise RivalError(f"{self.script.name} did not start within 120 s: see {self.log}") from None
         except BaseException:
             # Nobody holds this object yet who could close it.
             self.close()
