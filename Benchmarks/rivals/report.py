@@ -35,7 +35,7 @@ class Result:
     def time(self) -> str:
         if not self.epochs:
             return "failed" if self.failure else "-"
-        return f"{'' if self.whole else '~'}{self.seconds:.1f}"
+        return f"{'' if self.whole else '~'}{self.seconds:.1f}" + (" (failed later)" if self.failure else "")
 
     @property
     def accuracies(self) -> str:
@@ -87,7 +87,7 @@ def row_lines(row: Row) -> list[str]:
         each = f"{each} failed".strip() if result.failure else each or "-"
         disturbed = max((epoch.disturbed for epoch in result.epochs), default=0.0)
         speed = f"{row.tokens / result.seconds / 1000:.0f}" if result.epochs else "-"
-        lines.append([result.name, result.mode or "-", str(result.threads or "all"), result.time, each, speed, ratio,
+        lines.append([result.name, result.mode or "-", str(result.threads or ("all" if result.is_carousel else "-")), result.time, each, speed, ratio,
                       result.accuracies, f"{100 * disturbed:.0f} %"])
     heading = (f"{row.name}: batch {row.batch_size}, at most {row.maximum_length} tokens; {row.rows} rows of {row.tokens} tokens, "
                f"{row.held_out} held out")
