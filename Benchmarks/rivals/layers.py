@@ -205,8 +205,8 @@ def write(output: Path, cases: list[Case], peak: float | None, device: str, torc
     """Leaves layers.md and layers.json of the cases so far; returns the lines of the former."""
     date = datetime.now(timezone.utc).date().isoformat()
     text = [f"{Machine.model()}; {date}; torch {torch}; Carousel on {device}", "", *lines(cases, peak), "",
-            "ms and GFLOP/s of forward with backward, float32, the fastest of the turns' medians. The gradient of the first layer's input is "
-            "asked of neither."]
+            "ms and GFLOP/s of forward with backward, float32, the fastest of the turns' medians. The gradient of the first layer's "
+            "input is asked of neither."]
     failures = [f"- {case.cell} {case.name}, {name}: {one_line(why)}" for case in cases for name, why in case.failures.items()]
     if failures:
         text += ["", "Failures:", "", *failures]
