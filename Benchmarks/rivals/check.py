@@ -14,9 +14,10 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack, closing
 from pathlib import Path
 
-from competitors import Worker
+from competitors import Worker, end_on_signals
 
 HERE = Path(__file__).resolve().parent
 ROWS = ("simple-rnn", "stacked-lstm", "lstm-100")
@@ -29,21 +30,18 @@ def main() -> int:
     parser.add_argument("--environments", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--carousel", type=Path, required=True, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    end_on_signals()
     wrong = 0
-    with tempfile.TemporaryDirectory(prefix="carousel-check-") as folder:
+    with tempfile.TemporaryDirectory(prefix="carousel-check-") as folder, ExitStack() as stack:
         work = Path(folder)
-        workers = {name: Worker(args.environments / f"{name}/bin/python", HERE / f"{name}_rival.py", 1, work / f"{name}.log")
-                   for name in ("torch", "keras")}
-        try:
-            for row in args.rows:
-                for name, value, expected, tolerance in compare(row, args, work, workers):
-                    holds = abs(value - expected) <= tolerance
-                    wrong += not holds
-                    verdict = "ok  " if holds else "FAIL"
-                    print(f"{verdict}  {row:14s} {name:28s} {value:.7f}  {expected:.7f}  within {tolerance:g}", flush=True)
-        finally:
-            for worker in workers.values():
-                worker.close()
+        workers = {name: stack.enter_context(closing(Worker(args.environments / f"{name}/bin/python", HERE / f"{name}_rival.py", 1,
+                                                            work / f"{name}.log"))) for name in ("torch", "keras")}
+        for row in args.rows:
+            for name, value, expected, tolerance in compare(row, args, work, workers):
+                holds = abs(value - expected) <= tolerance
+                wrong += not holds
+                verdict = "ok  " if holds else "FAIL"
+                print(f"{verdict}  {row:14s} {name:28s} {value:.7f}  {expected:.7f}  within {tolerance:g}", flush=True)
     return 1 if wrong else 0
 
 

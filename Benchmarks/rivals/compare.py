@@ -10,19 +10,20 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import signal
+import math
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from batches import read_batches
-from competitors import Carousel, Competitor, Machine, PythonRival, RivalError, Worker
+from competitors import Carousel, Competitor, Machine, PythonRival, RivalError, Worker, end_on_signals
 from probes import Framework, Probe, probe, thread_counts
-from report import Result, Row, probe_lines, row_lines, summary_lines
+from report import Result, Row, accuracy_lines, failure_lines, one_line, probe_lines, row_lines, summary_lines
 
 HERE = Path(__file__).resolve().parent
 ROWS = ("simple-rnn", "stacked-lstm", "lstm-100")
@@ -77,18 +78,22 @@ class Entry:
     sampled: bool = False
 
 
-def entries(found: list[Probe], all_frameworks: list[Framework], rows: list[str]) -> list[Entry]:
-    """The fastest mode and number of threads of each group, in each row."""
+def entries(found: list[Probe], all_frameworks: list[Framework], rows: list[str]) -> tuple[list[Entry], dict[str, list[Result]]]:
+    """The fastest mode and number of threads of each group, in each row; and by row the failures of those that cannot take part."""
     chosen = []
+    absent: dict[str, list[Result]] = {row: [] for row in rows}
     for row in rows:
         for framework in all_frameworks:
             for name, modes in framework.groups.items():
-                mine = [p for p in found if p.row == row and p.framework == framework.name and p.mode in modes and not p.ended]
-                if mine:
-                    chosen.append(Entry(row, framework, name, min(mine, key=lambda p: p.seconds)))
-                else:
-                    say(f"{row}: {name} takes no part: no probe came to its end")
-    return chosen
+                mine = [p for p in found if p.row == row and p.framework == framework.name and p.mode in modes]
+                usable = [p for p in mine if p.has_time]
+                if usable:
+                    chosen.append(Entry(row, framework, name, min(usable, key=lambda p: p.seconds)))
+                    continue
+                reason = next((p.failure for p in mine if p.failure), "all were too slow")
+                absent[row].append(Result(name, None, False, failure=f"no probe came to its end: {reason}"))
+                say(f"{row}: {name} takes no part: no probe came to its end")
+    return chosen, absent
 
 
 def fit(chosen: list[Entry], args: argparse.Namespace, devices: int, spent: float) -> tuple[list[Entry], float]:
@@ -122,8 +127,9 @@ def measure(row: Row, competitors: list[tuple[Competitor, Result, float]], epoch
             try:
                 epoch = competitor.epoch(number, min(seconds, limit))
             except (RivalError, OSError) as error:
-                result.failure = str(error)
-                say(f"  {row.name} epoch {number + 1}  {competitor.name}: {error}")
+                result.failure = f"epoch {number + 1}: {error}"
+                competitor.close()
+                say(f"  {row.name} epoch {number + 1}  {competitor.name}: {one_line(str(error))}")
                 continue
             result.epochs.append(epoch)
             if epoch.share < 1:
@@ -133,24 +139,27 @@ def measure(row: Row, competitors: list[tuple[Competitor, Result, float]], epoch
             say(f"  {row.name} epoch {number + 1}  {competitor.name:32s} {epoch.seconds:7.1f} s{note}{accuracy}")
 
 
-def contestants(row: str, file: Path, chosen: list[Entry], args: argparse.Namespace, work: Path, devices: list[str]) \
+def contestants(row: Row, file: Path, chosen: list[Entry], args: argparse.Namespace, work: Path, devices: list[str], stack: ExitStack) \
         -> list[tuple[Competitor, Result, float]]:
-    """All that take part in a row, each with its result and its limit per epoch."""
+    """All that take part in a row, each with its limit per epoch; `stack` ends them. The row gets a result of each, and of those that
+    could not start."""
     found: list[tuple[Competitor, Result, float]] = []
     for device in devices:
         name = f"Carousel, {device}"
-        run = Carousel(name, args.carousel, args.data, args.held_out, configuration(row), device, work / f"{row}-{device.replace(':', '')}",
-                       args.epochs)
+        run = Carousel(name, args.carousel, args.data, args.held_out, configuration(row.name), device,
+                       work / f"{row.name}-{device.replace(':', '')}", args.epochs)
         found.append((run, Result(name, None, True), args.limit))
-    for entry in (e for e in chosen if e.row == row):
+        row.results.append(found[-1][1])
+    for entry in (e for e in chosen if e.row == row.name):
         result = Result(entry.name, entry.probe.threads, False, mode=entry.probe.mode)
-        worker = Worker(entry.framework.python, entry.framework.script, entry.probe.threads, args.output / f"{entry.framework.name}.log")
+        row.results.append(result)
+        log = args.output / f"{entry.framework.name}.log"
         try:
+            worker = stack.enter_context(closing(Worker(entry.framework.python, entry.framework.script, entry.probe.threads, log)))
             rival = PythonRival(f"{entry.name} ({entry.probe.mode})", entry.probe.threads, worker, file, entry.probe.mode)
         except RivalError as error:
-            worker.close()
-            result.failure = str(error)
-            say(f"  {row}  {entry.name}: {error}")
+            result.failure = f"start: {error}"
+            say(f"  {row.name}  {entry.name}: {one_line(str(error))}")
             continue
         found.append((rival, result, args.sample if entry.sampled else args.limit))
     return found
@@ -182,9 +191,13 @@ def versions(all_frameworks: list[Framework], carousel: Path, log: Path) -> dict
     name, number = subprocess.run([carousel, "--version"], capture_output=True, text=True, check=True).stdout.split()
     found = {name: number}
     for framework in all_frameworks:
-        worker = Worker(framework.python, framework.script, 1, log)
-        found |= worker.ask({"do": "versions"}, 60)
-        worker.close()
+        try:
+            with closing(Worker(framework.python, framework.script, 1, log)) as worker:
+                found |= worker.ask({"do": "versions"}, 60)
+        except RivalError as error:
+            # Its probes will say whether it can compute.
+            say(f"{framework.label}: {one_line(str(error))}")
+            found[framework.name] = "(version unknown)"
     return found
 
 
@@ -200,15 +213,18 @@ def write(args: argparse.Namespace, facts: dict[str, Any], rows: list[Row], prob
     """Leaves results.json and results.md; returns the lines of the latter."""
     lines = ["# Carousel beside PyTorch and Keras", "", f"{facts['machine']}; {facts['date']}; "
              + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()), ""]
-    lines += summary_lines(rows) + [""]
+    lines += [*summary_lines(rows), "", *accuracy_lines(rows), ""]
+    failures = failure_lines(rows, probes)
+    if failures:
+        lines += ["## Failures", "", *failures, ""]
     for row in rows:
         lines += ["## " + row_lines(row)[0], *row_lines(row)[1:], ""]
     lines += ["## Probes", "", *probe_lines(probes), "",
-              "Seconds are those of the fastest epoch. ~: extrapolated from a part of an epoch. disturbed: the share of the machine that "
+              "Seconds are the median of the epochs. ~: extrapolated from a part of an epoch. disturbed: the share of the machine that "
               "other programs took in the worst epoch.", ""]
     (args.output / "results.md").write_text("\n".join(lines))
     result = {**facts, "rows": [as_json(row) for row in rows],
-              "probes": [{**dataclasses.asdict(p), "seconds": None if p.ended else p.seconds} for p in probes]}
+              "probes": [{**dataclasses.asdict(p), "seconds": p.seconds if math.isfinite(p.seconds) else None} for p in probes]}
     (args.output / "results.json").write_text(json.dumps(result, indent=1) + "\n")
     return lines
 
@@ -216,7 +232,7 @@ def write(args: argparse.Namespace, facts: dict[str, Any], rows: list[Row], prob
 def main() -> int:
     args = arguments()
     # An end from outside leaves no process and no folder behind either.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_on_signals()
     start = time.monotonic()
     args.output.mkdir(parents=True, exist_ok=True)
     all_frameworks = frameworks(args.environments)
@@ -232,25 +248,22 @@ def main() -> int:
         say(f"probes: at most {most * (args.probe + 5) / 60:.0f} minutes, then an estimate of the rest")
         found = [p for framework in all_frameworks
                  for p in probe(framework, files, args.probe, args.output / f"{framework.name}.log", say)]
-        chosen, estimate = fit(entries(found, all_frameworks, args.rows), args, len(devices), time.monotonic() - start)
+        able, absent = entries(found, all_frameworks, args.rows)
+        chosen, estimate = fit(able, args, len(devices), time.monotonic() - start)
         say(f"estimate: {estimate / 60:.0f} minutes in all"
             + "".join(f"\n  only sampled: {e.row}, {e.name}" for e in chosen if e.sampled))
         rows: list[Row] = []
         for name in args.rows:
             row = described(name, files[name])
             rows.append(row)
-            competitors = contestants(name, files[name], chosen, args, work, devices)
-            row.results = [result for _, result, _ in competitors]
-            try:
-                measure(row, competitors, args.epochs, args.limit)
-            finally:
-                for competitor, _, _ in competitors:
-                    competitor.close()
+            with ExitStack() as stack:
+                measure(row, contestants(row, files[name], chosen, args, work, devices, stack), args.epochs, args.limit)
+            row.results += absent[name]
             write(args, facts, rows, found)
         lines = write(args, facts, rows, found)
     print("\n".join(lines))
     say(f"{(time.monotonic() - start) / 60:.1f} minutes; results in {args.output}")
-    return 1 if any(result.failure for row in rows for result in row.results) else 0
+    return 1 if failure_lines(rows, found) else 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,21 @@ class RivalError(Exception):
 
 class TooSlow(RivalError):
     """A competitor did not even answer within its limit and was ended."""
+
+
+def end_on_signals() -> None:
+    """From now on SIGINT, SIGTERM and SIGHUP raise SystemExit, so that whoever started a process ends it on the way out."""
+    signals = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+               if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN]
+
+    def end(number: int, _: object) -> None:
+        # A second signal must not interrupt the cleaning up.
+        for other in signals:
+            signal.signal(other, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for number in signals:
+        signal.signal(number, end)
 
 
 @dataclass
@@ -98,11 +114,21 @@ class Worker:
     def __post_init__(self) -> None:
         variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
         environment = {**os.environ, **{name: str(self.threads) for name in variables}, "CUDA_VISIBLE_DEVICES": ""}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen([self.python, self.script, str(self.threads)], env=environment, stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, stderr=log)
+        try:
+            with self.log.open("ab") as log:
+                self.process = subprocess.Popen([self.python, self.script, str(self.threads)], env=environment, stdin=subprocess.PIPE,
+                                                stdout=subprocess.PIPE, stderr=log)
+        except OSError as error:
+            raise RivalError(f"{self.script.name} could not be started: {error}") from error
         self.unread = b""
-        self.line(120)
+        try:
+            self.line(120)
+        except TooSlow:
+            raise RivalError(f"{self.script.name} did not start within 120 s: see {self.log}") from None
+        except BaseException:
+            # Nobody holds this object yet who could close it.
+            self.close()
+            raise
 
     def ask(self, command: dict[str, Any], limit: float) -> dict[str, Any]:
         """Sends a command and waits for its answer, at most `limit` seconds; then the process is ended."""
@@ -110,7 +136,7 @@ class Worker:
         try:
             self.process.stdin.write(json.dumps(command).encode() + b"\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
+        except (OSError, ValueError):  # The latter where it was closed before.
             raise RivalError(f"{self.script.name} has ended: see {self.log}") from None
         answer = self.line(limit)
         if "error" in answer:
@@ -214,7 +240,10 @@ class Carousel:
             if own is None:
                 raise TooSlow(f"{self.name} took more than {limit + 60:.0f} s for an epoch")
             raise RivalError(f"{self.name} ended with {process.returncode}: {log.read_text()[-400:]}")
-        timing, metrics = self.records("timing.jsonl")[number], self.records("metrics.jsonl")[number]
+        timings, all_metrics = self.records("timing.jsonl"), self.records("metrics.jsonl")
+        if min(len(timings), len(all_metrics)) <= number:
+            raise RivalError(f"{self.name} ended without the record of epoch {number + 1}: {log.read_text()[-400:]}")
+        timing, metrics = timings[number], all_metrics[number]
         others = Machine.busy() - busy - own if own is not None else 0.0
         return Epoch(timing["seconds"], 1.0, metrics["validation_accuracy"], metrics["training_loss"],
                      max(0.0, others) / (time.monotonic() - start) / Machine.cores)

@@ -12,19 +12,18 @@ from torch_rival import CELLS
 from worker import serve_commands
 
 
-def measure(cell: str, size: list[int], seconds: float, half: bool, input_gradient: bool) -> dict[str, Any]:
-    """Seconds of each forward with backward, after one that is not counted. Gradients of all weights and, if asked, of the input."""
+def measure(cell: str, size: list[int], seconds: float, half: bool) -> dict[str, Any]:
+    """Seconds of each forward with backward, after one that is not counted. Gradients of all weights; that of the input is not asked for."""
     steps, batch, inputs, hidden, layers = size
     torch.manual_seed(1)
     dtype = torch.bfloat16 if half else torch.float32
     module = CELLS[cell](inputs, hidden, num_layers=layers).to(dtype)
-    x = torch.randn(steps, batch, inputs).to(dtype).requires_grad_(input_gradient)
+    x = torch.randn(steps, batch, inputs).to(dtype)
     gradient = torch.randn(steps, batch, hidden).to(dtype)
     samples: list[float] = []
     deadline = 0.0
     while not samples or time.perf_counter() < deadline:
         module.zero_grad(set_to_none=True)
-        x.grad = None
         start = time.perf_counter()
         module(x)[0].backward(gradient)
         end = time.perf_counter()

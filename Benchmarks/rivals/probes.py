@@ -22,6 +22,13 @@ class Probe:
     """Of an epoch, extrapolated; a lower limit where `ended`."""
     ended: bool = False
     """The probe took so long that its process was ended."""
+    failure: str | None = None
+    """Why there is no time."""
+
+    @property
+    def has_time(self) -> bool:
+        """It came to its end."""
+        return not self.ended and self.failure is None
 
 
 @dataclass(frozen=True)
@@ -42,39 +49,42 @@ def thread_counts() -> list[int]:
     return sorted({1 << power for power in range(cores.bit_length()) if 1 << power < cores} | {cores})
 
 
+def is_hopeless(mode: str, group: tuple[str, ...], known: list[Probe]) -> bool:
+    """Another mode of the same competitor was more than twice as fast; `known` are the probes of one framework on one row."""
+    own = [p.seconds for p in known if p.mode == mode and p.failure is None]
+    best = min((p.seconds for p in known if p.mode in group and p.failure is None), default=float("inf"))
+    return bool(own) and min(own) > 2 * best
+
+
 def probe(framework: Framework, files: dict[str, Path], seconds: float, log: Path, say: Callable[[str], None]) -> list[Probe]:
     """All modes and thread counts of one framework on all rows.
 
-    A mode that is more than twice as slow as the best so far is not tried with more threads. A probe that takes `seconds` and ten
-    more is ended: with two threads PyTorch's layers can be more than ten times slower than with one.
+    A mode that is hopeless beside another mode of the same competitor is not tried with more threads. A probe that takes `seconds` and
+    ten more is ended: with two threads PyTorch's layers can be many times slower than with one. A probe that fails is one with a failure.
     """
     found: list[Probe] = []
-    modes = [mode for group in framework.groups.values() for mode in group]
     for threads in thread_counts():
         worker: Worker | None = None
-        for row, file in files.items():
-            for mode in modes:
-                known = [p for p in found if p.row == row]
-                mine = [p.seconds for p in known if p.mode == mode]
-                if mine and min(mine) > 2 * min(p.seconds for p in known):
-                    continue
-                try:
-                    worker = worker or Worker(framework.python, framework.script, threads, log)
-                    worker.ask({"do": "load", "file": str(file), "mode": mode}, 120)
-                    answer = worker.ask({"do": "epoch", "epoch": 0, "seconds": seconds}, seconds + 10)
-                    found.append(Probe(row, framework.name, mode, threads, answer["seconds"]))
-                except TooSlow:
-                    worker = None
-                    found.append(Probe(row, framework.name, mode, threads, float("inf"), ended=True))
-                except RivalError as error:
-                    say(f"{framework.name} {mode}: {error}")
-                    if worker:
-                        worker.close()
-                    worker = None
-                    continue
-                last = found[-1]
-                time = f"ended after {seconds + 10:.0f} s" if last.ended else f"about {last.seconds:.1f} s per epoch"
-                say(f"  {row:14s} {framework.label:8s} {mode:11s} {threads} thread{'s' if threads > 1 else ' '}  {time}")
-        if worker:
-            worker.close()
+        try:
+            for row, file in files.items():
+                for group, mode in ((group, mode) for group in framework.groups.values() for mode in group):
+                    if is_hopeless(mode, group, [p for p in found if p.row == row]):
+                        continue
+                    try:
+                        worker = worker or Worker(framework.python, framework.script, threads, log)
+                        worker.ask({"do": "load", "file": str(file), "mode": mode}, 120)
+                        answer = worker.ask({"do": "epoch", "epoch": 0, "seconds": seconds}, seconds + 10)
+                        found.append(Probe(row, framework.name, mode, threads, answer["seconds"]))
+                    except RivalError as error:
+                        slow = isinstance(error, TooSlow)
+                        found.append(Probe(row, framework.name, mode, threads, float("inf"), slow, None if slow else str(error)))
+                        if worker:
+                            worker.close()
+                        worker = None
+                    last = found[-1]
+                    time = f"ended after {seconds + 10:.0f} s" if last.ended else last.failure or f"about {last.seconds:.1f} s per epoch"
+                    say(f"  {row:14s} {framework.label:8s} {mode:11s} {threads} thread{'s' if threads > 1 else ' '}  {time}")
+        finally:
+            if worker:
+                worker.close()
     return found

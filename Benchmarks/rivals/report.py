@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass, field
 
 from competitors import Epoch
@@ -27,19 +28,24 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """The fastest epoch: what disturbs a measurement only makes it longer, and a first epoch also warms up."""
-        return min((epoch.seconds for epoch in self.whole or self.epochs), default=math.inf)
+        """The median of the whole epochs; where there is none, of what was extrapolated."""
+        return statistics.median(epoch.seconds for epoch in self.whole or self.epochs) if self.epochs else math.inf
 
     @property
     def time(self) -> str:
-        if self.failure and not self.epochs:
-            return "failed"
-        return f"{'' if self.whole else '~'}{self.seconds:.1f}"
+        if not self.epochs:
+            return "failed" if self.failure else "-"
+        return f"{'' if self.whole else '~'}{self.seconds:.1f}" + (" (failed later)" if self.failure else "")
 
     @property
     def accuracies(self) -> str:
         values = [f"{epoch.accuracy:.3f}" for epoch in self.epochs if epoch.accuracy is not None]
         return " ".join(values) or "-"
+
+    @property
+    def last_accuracy(self) -> str:
+        """After the last epoch that was run to its end."""
+        return self.accuracies.rsplit(" ", 1)[-1]
 
 
 @dataclass
@@ -56,6 +62,7 @@ class Row:
 
     @property
     def best_rival(self) -> Result | None:
+        """The fastest of all rivals that finished an epoch or were extrapolated."""
         rivals = [result for result in self.results if not result.is_carousel and result.epochs]
         return min(rivals, key=lambda result: result.seconds, default=None)
 
@@ -76,10 +83,11 @@ def row_lines(row: Row) -> list[str]:
     lines = []
     for result in row.results:
         ratio = "-" if carousel is None or not result.epochs else f"{result.seconds / carousel.seconds:.2f}"
-        each = " ".join(f"{'' if epoch.share == 1 else '~'}{epoch.seconds:.1f}" for epoch in result.epochs) or (result.failure or "-")
+        each = " ".join(f"{'' if epoch.share == 1 else '~'}{epoch.seconds:.1f}" for epoch in result.epochs)
+        each = f"{each} failed".strip() if result.failure else each or "-"
         disturbed = max((epoch.disturbed for epoch in result.epochs), default=0.0)
         speed = f"{row.tokens / result.seconds / 1000:.0f}" if result.epochs else "-"
-        lines.append([result.name, result.mode or "-", str(result.threads or "all"), result.time, each, speed, ratio,
+        lines.append([result.name, result.mode or "-", str(result.threads or ("all" if result.is_carousel else "-")), result.time, each, speed, ratio,
                       result.accuracies, f"{100 * disturbed:.0f} %"])
     heading = (f"{row.name}: batch {row.batch_size}, at most {row.maximum_length} tokens; {row.rows} rows of {row.tokens} tokens, "
                f"{row.held_out} held out")
@@ -95,20 +103,38 @@ def summary_lines(rows: list[Row]) -> list[str]:
         for result in (result for result in row.results if result.is_carousel and result.epochs):
             if rival is None:
                 continue
-            whole = f"{'~' if not (rival.whole and result.whole) else ''}{rival.seconds / result.seconds:.2f}"
+            ratio = f"{'~' if not (rival.whole and result.whole) else ''}{rival.seconds / result.seconds:.2f}"
             threads = f"{rival.threads} thread{'s' if (rival.threads or 2) > 1 else ''}"
-            lines.append([row.name, f"{rival.name}, {threads}", rival.time,
-                          result.name, result.time, whole, f"{last_accuracy(rival)} / {last_accuracy(result)}"])
-    return table(["row", "best rival", "s per epoch", "Carousel on", "s per epoch", "ratio", "accuracy at the end, rival / Carousel"], lines)
+            lines.append([row.name, f"{rival.name}, {threads}", rival.time, result.name, result.time, ratio])
+    return table(["row", "best rival", "s per epoch", "Carousel", "s per epoch", "best rival / Carousel"], lines)
 
 
-def last_accuracy(result: Result) -> str:
-    """After the last epoch that was run to its end."""
-    values = [epoch.accuracy for epoch in result.epochs if epoch.accuracy is not None]
-    return f"{values[-1]:.3f}" if values else "-"
+def accuracy_lines(rows: list[Row]) -> list[str]:
+    """The accuracy of all competitors side by side after their last epoch, with its number where others trained longer."""
+    names = list(dict.fromkeys(result.name for row in rows for result in row.results))
+    lines = []
+    for row in rows:
+        most = max((len(result.whole) for result in row.results), default=0)
+        cells = {result.name: result.last_accuracy + (f" (epoch {len(result.whole)})" if 0 < len(result.whole) < most else "")
+                 for result in row.results}
+        lines.append([row.name, *(cells.get(name, "-") for name in names)])
+    return table(["accuracy after the last epoch", *names], lines)
+
+
+def one_line(text: str) -> str:
+    """The beginning of a message, as it fits into a list or a cell."""
+    short = " ".join(text.split()).replace("|", "/")
+    return short if len(short) <= 300 else short[:300] + " …"
+
+
+def failure_lines(rows: list[Row], probes: list[Probe]) -> list[str]:
+    """Everything that failed, in epochs and in probes."""
+    lines = [f"- {row.name}, {result.name}: {one_line(result.failure)}" for row in rows for result in row.results if result.failure]
+    return lines + [f"- probe {p.row}, {p.framework} {p.mode}, threads {p.threads}: {one_line(p.failure)}" for p in probes if p.failure]
 
 
 def probe_lines(probes: list[Probe]) -> list[str]:
     """What the choice of modes and threads rests on."""
-    lines = [[p.row, p.framework, p.mode, str(p.threads), "ended: too slow" if p.ended else f"~{p.seconds:.1f}"] for p in probes]
+    lines = [[p.row, p.framework, p.mode, str(p.threads),
+              "failed" if p.failure else "ended: too slow" if p.ended else f"~{p.seconds:.1f}"] for p in probes]
     return table(["row", "framework", "mode", "threads", "s per epoch"], lines)

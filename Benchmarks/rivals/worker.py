@@ -1,6 +1,7 @@
 """The loop of a competitor's process: it waits for one line of JSON, does what it says, and answers with one line.
 
-While it waits it is blocked in a read, so that only the competitor whose turn it is computes.
+While it waits it is blocked, so that only the competitor whose turn it is computes. When its standard input ends, because the parent
+closed it or ended in whatever way, the process ends at once, in the middle of an epoch too.
 
     {"do": "load", "file": PATH, "mode": MODE}          a new model              → {}
     {"do": "epoch", "epoch": K, "seconds": LIMIT}       train, at most LIMIT     → {"seconds", "share", "loss"}
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,8 +129,18 @@ def serve_commands(commands: dict[str, Callable[..., dict[str, Any]]]) -> None:
     """Answers until standard input ends. What libraries print goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        # No cleaning up: the main thread may be anywhere in a library that computes.
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
     answers.write(json.dumps({"ready": True}) + "\n")
-    for line in sys.stdin:
+    while True:
+        line = lines.get()
         try:
             values = json.loads(line)
             answer = commands[values.pop("do")](**values)
