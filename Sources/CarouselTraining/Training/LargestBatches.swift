@@ -2,8 +2,8 @@ import CarouselCore
 import CarouselData
 import CarouselNN
 
-/// The batches of a run that need the most memory, as shapes: the one with the most packed rows and the one with
-/// the most different tokens.
+/// The batches of a run that need the most memory, as shapes: the one with the most packed rows, the one with the most
+/// different tokens and the one with the longest text.
 struct LargestBatches {
     var training: [BatchShape]
     var evaluation: [BatchShape]
@@ -45,6 +45,7 @@ struct LargestBatches {
         private var mark: Int32 = 0
         private var longest: (batch: [Int], rows: Int)?
         private var widest: (batch: [Int], distinct: Int)?
+        private var tallest: (batch: [Int], steps: Int)?
 
         init(_ data: EncodedDataSet) {
             self.data = data
@@ -58,13 +59,15 @@ struct LargestBatches {
             for batch in batches {
                 let rows = batch.reduce(0) { $0 + data.lengths[$1] }
                 if rows > longest?.rows ?? -1 { longest = (batch, rows) }
+                let steps = batch.reduce(0) { max($0, data.lengths[$1]) }
+                if steps > tallest?.steps ?? -1 { tallest = (batch, steps) }
                 guard countsTokens, let distinct = distinct(batch) else { continue }
                 if distinct > widest?.distinct ?? -1 { widest = (batch, distinct) }
             }
         }
 
         mutating func shapes(isWeighted: Bool) -> [BatchShape] {
-            [longest?.batch, widest?.batch].compactMap { $0 }.map { batch in
+            [longest?.batch, widest?.batch, tallest?.batch].compactMap { $0 }.map { batch in
                 BatchShape(lengths: batch.map { data.lengths[$0] }.sorted(by: >), distinct: distinct(batch), isWeighted: isWeighted)
             }
         }
