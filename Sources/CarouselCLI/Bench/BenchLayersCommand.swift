@@ -13,7 +13,7 @@ struct BenchLayersCommand: ParsableCommand {
               carousel bench layers --cell lstm --sizes 100,64,128,128 35,20,650,650,2
             """)
 
-    @Option(help: ArgumentHelp("Kinds of cells, with commas between them.", valueName: "kinds"))
+    @Option(help: ArgumentHelp("lstm, gru and rnn, or some of them with commas between.", valueName: "kinds"))
     var cell = CellList(argument: "lstm,gru,rnn")!
     @Option(parsing: .upToNextOption, help: ArgumentHelp("T,B,I,H or T,B,I,H,L; several with spaces between them.", valueName: "sizes"))
     var sizes: [LayerSize] = LayerSize.standard

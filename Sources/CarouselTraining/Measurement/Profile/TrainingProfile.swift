@@ -46,7 +46,8 @@ public final class TrainingProfile: SpanObserver, @unchecked Sendable {
         ])
     }
 
-    /// What went wrong with the file or the device's records; the training goes on all the same.
+    /// What went wrong with the file, or when the device was asked to record; the training goes on all the same. (A driver that
+    /// fails to tell the times of a finished command ends the training, as any failing call to OpenCL does.)
     public var problem: (any Error)? { lock.withLock { failure } }
 
     // MARK: Beginning and end
