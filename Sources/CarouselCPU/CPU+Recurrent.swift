@@ -152,16 +152,6 @@ extension CPUBackend {
     }
 }
 
-extension RecurrentInput {
-    /// The rows that are projected: [N, I] or [U, I].
-    var values: Tensor {
-        switch self {
-        case .dense(let x): x
-        case .indexed(let rows, _): rows
-        }
-    }
-}
-
 extension RecurrentCell.Kind {
     /// The number the C loops know it by.
     var code: Int32 {
