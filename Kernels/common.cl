@@ -166,6 +166,48 @@ static void copy_row(const __global float *from, __global float *to, int count) 
 #define EACH_COLUMN(j, count) for (int j = get_global_id(0); j < count; j += get_global_size(0))
 #endif
 
+// The type to which operands of products are rounded, to nearest and ties to even: values of `Precision` on the host.
+// Sums are float32 in any.
+#define FLOAT32 0
+#define BFLOAT16 1
+#define FLOAT16 2
+#ifndef PRECISION
+#define PRECISION FLOAT32
+#endif
+
+// Operands as local memory keeps them: `stored`, four of them `stored4`. Neither needs an extension: bfloat16 is the upper half
+// of a float32, and OpenCL converts float16 on the way into and out of memory.
+#if PRECISION == FLOAT32
+typedef float stored;
+typedef float4 stored4;
+#define UNITS_PER_FLOAT4 1
+#define LOAD_QUAD(p) (*(p))
+#define STORE_QUAD(v, p) (*(p) = (v))
+#define STORE_STORED(v, p) (*(p) = (v))
+#else
+typedef ushort stored;
+typedef ushort4 stored4;
+#define UNITS_PER_FLOAT4 2
+#if PRECISION == BFLOAT16
+// Half of the last kept bit is added, and one less where that bit is 0; a NaN would become an infinity and keeps its bits instead.
+static uint narrow_1(const float x) {
+    const uint bits = as_uint(x);
+    return isnan(x) ? bits >> 16 | 0x40U : (bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16;
+}
+static uint4 narrow_4(const float4 x) {
+    const uint4 bits = as_uint4(x);
+    return select((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16, bits >> 16 | 0x40U, isnan(x));
+}
+#define LOAD_QUAD(p) as_float4(convert_uint4(*(p)) << 16)
+#define STORE_QUAD(v, p) (*(p) = convert_ushort4(narrow_4(v)))
+#define STORE_STORED(v, p) (*(p) = convert_ushort(narrow_1(v)))
+#else
+#define LOAD_QUAD(p) vloada_half4(0, (const __local half *)(p))
+#define STORE_QUAD(v, p) vstorea_half4_rte(v, 0, (__local half *)(p))
+#define STORE_STORED(v, p) vstore_half_rte(v, 0, (__local half *)(p))
+#endif
+#endif
+
 #if FAMILY != GPU_FAMILY
 static float add_lanes(float16 v) {
     const float8 a = v.lo + v.hi;

@@ -9,13 +9,12 @@ public struct Tuning: TuningRow {
     /// What `CAROUSEL_TUNING` calls it.
     public var name: String
 
-    /// gpu: edge of a tile of c (`TILE_M`, `TILE_N`) where a product has many tiles, and where it has few.
-    var largeTile = 64
-    var smallTile = 32
-    /// gpu: k per slab in local memory (`TILE_K`): 4, 8 or 16.
-    var tileDepth = 16
-    /// gpu: work-items along an edge of a tile's group; divides both tiles.
-    var tileGroup = 16
+    /// gpu: how products of each shape are cut.
+    var products: [ProductShape: ProductTile] = [
+        .rows16: ProductTile(16, 32, 16, work: 4, 4), .rows32: ProductTile(32, 32, 16, work: 4, 4),
+        .rows64: ProductTile(64, 32, 16, work: 8, 4, buffers: 1), .medium: ProductTile(64, 64, 16, work: 4, 8),
+        .large: ProductTile(128, 128, 16, work: 8, 8),
+    ]
     /// Work-items per group of kernels over flat buffers.
     var vectorGroup = 128
     /// gpu: work-items per group along wide rows.
@@ -27,12 +26,20 @@ public struct Tuning: TuningRow {
     var productRows = 64
     var productDepth = 512
 
+    func tile(_ shape: ProductShape) -> ProductTile { products[shape] ?? ProductTile(64, 64, 16, work: 8, 8) }
+
     /// One row per name. Measured on PoCL: blocks of 16 and 32 sequences were no faster than 8.
     public static let table = [
         Tuning(name: "default"),
-        Tuning(name: "narrow", largeTile: 32, smallTile: 16, tileDepth: 8, tileGroup: 8, vectorGroup: 64, columnGroup: 16,
-               blockRows: 16, productRows: 24, productDepth: 96),
-        Tuning(name: "wide", largeTile: 128, smallTile: 64, tileDepth: 4, tileGroup: 16, vectorGroup: 256, columnGroup: 256,
-               blockRows: 32, productRows: 128, productDepth: 2048),
+        Tuning(name: "narrow",
+               products: [.rows16: ProductTile(16, 64, 8, work: 4, 8, vector: 1), .rows32: ProductTile(32, 64, 8, work: 8, 4),
+                          .rows64: ProductTile(32, 64, 8, work: 4, 8, buffers: 1), .medium: ProductTile(32, 32, 8, work: 4, 4, buffers: 1),
+                          .large: ProductTile(64, 64, 8, work: 8, 8, buffers: 1, vector: 1)],
+               vectorGroup: 64, columnGroup: 16, blockRows: 16, productRows: 24, productDepth: 96),
+        Tuning(name: "wide",
+               products: [.rows16: ProductTile(16, 128, 32, work: 4, 4, buffers: 1), .rows32: ProductTile(32, 128, 32, work: 4, 8, buffers: 1),
+                          .rows64: ProductTile(64, 64, 32, work: 8, 8, buffers: 1), .medium: ProductTile(64, 128, 32, work: 8, 4, buffers: 1),
+                          .large: ProductTile(128, 64, 32, work: 8, 4, buffers: 2)],
+               vectorGroup: 256, columnGroup: 256, blockRows: 32, productRows: 128, productDepth: 2048),
     ]
 }
