@@ -10,27 +10,23 @@
 // are added by matmul_sum_slices. Each part is one chain of fma in the order of k, whatever the tiles are.
 //
 // Family `cpu`: matmul_panels. Work-groups of one item; b is packed in panels of 32 columns, a transposed a
-// in panels of 8 rows; see tile_8x32. Transpositions are arguments here, so one program serves all products.
-#ifndef TRANSPOSE_A
-#define TRANSPOSE_A 0   // family gpu: a is [K, M]
-#endif
-#ifndef TRANSPOSE_B
-#define TRANSPOSE_B 0   // family gpu: b is [N, K]
-#endif
+// in panels of 8 rows; see tile_8x32.
+//
+// Transpositions are arguments, so one program serves all products: a is [K, M] if `transpose_a`, b [N, K] if `transpose_b`.
 #ifndef TILE_M
-#define TILE_M 64       // a power of two from 16 on, as TILE_N
+#define TILE_M 32       // a power of two from 16 on, as TILE_N
 #endif
 #ifndef TILE_N
-#define TILE_N 64
+#define TILE_N 32
 #endif
 #ifndef TILE_K
 #define TILE_K 16       // 8, 16 or 32
 #endif
 #ifndef WORK_M
-#define WORK_M 8        // 4 or 8 rows per item; TILE_M / WORK_M is a multiple of 4
+#define WORK_M 4        // 4 or 8 rows per item; TILE_M / WORK_M is a multiple of 4
 #endif
 #ifndef WORK_N
-#define WORK_N 8        // 4 or 8 columns per item; TILE_N / WORK_N is a multiple of 8
+#define WORK_N 4        // 4 or 8 columns per item; TILE_N / WORK_N is a multiple of 8
 #endif
 #ifndef PARTS
 #define PARTS 1
@@ -74,35 +70,41 @@ static int is_wide(const __global float *p, const int stride) { return (((size_t
 // [K, edges] if `along_edge`, else [edges, K]; `edge0` is the tile's first of `edges` rows or columns.
 static void read_slab(float4 *quads, const int reads, const int along_edge, const __global float *x, const int stride, const int wide,
                       const int edge0, const int edges, const int edge, const int k, const int k1, const int item) {
+    if (along_edge) {
 #pragma unroll
-    for (int r = 0; r < reads; r++) {
-        const int e = item + r * ITEMS;
-        if (along_edge) {
-            const int column = edge0 + e % (edge / 4) * 4, row = k + e / (edge / 4);
+        for (int r = 0; r < reads; r++) {
+            const int e = item + r * ITEMS, column = edge0 + e % (edge / 4) * 4, row = k + e / (edge / 4);
             quads[r] = read_quad(x + (size_t)row * stride + column, row < k1 ? edges - column : 0, wide);
-        } else {
-            const int column = k + e % (TILE_K / 4) * 4, row = edge0 + e / (TILE_K / 4);
+        }
+    } else {
+#pragma unroll
+        for (int r = 0; r < reads; r++) {
+            const int e = item + r * ITEMS, column = k + e % (TILE_K / 4) * 4, row = edge0 + e / (TILE_K / 4);
             quads[r] = read_quad(x + (size_t)row * stride + column, row < edges ? k1 - column : 0, wide);
         }
     }
 }
 
 static void write_slab(__local stored4 *slab, const float4 *quads, const int reads, const int along_edge, const int edge, const int item) {
+    const int units = edge * TILE_K / 4;
+    if (along_edge) {
 #pragma unroll
-    for (int r = 0; r < reads; r++) {
-        const int e = item + r * ITEMS;
-        if (e >= edge * TILE_K / 4) break;
-        if (along_edge) {
-            const int k = e / (edge / 4), column = e % (edge / 4) * 4;
-            STORE_QUAD(quads[r], slab + UNIT(k, column, edge));
-        } else {
-            // The four k of a unit lie in one place each.
-            const int k = e % (TILE_K / 4) * 4, row = e / (TILE_K / 4);
+        for (int r = 0; r < reads; r++) {
+            const int e = item + r * ITEMS, k = e / (edge / 4), column = e % (edge / 4) * 4;
+            if (units % ITEMS == 0 || e < units) STORE_QUAD(quads[r], slab + UNIT(k, column, edge));
+        }
+    } else {
+#pragma unroll
+        for (int r = 0; r < reads; r++) {
+            // The four k of a quad go to the same place of four rows.
+            const int e = item + r * ITEMS, k = e % (TILE_K / 4) * 4, row = e / (TILE_K / 4);
             __local stored *place = (__local stored *)(slab + UNIT(k, row, edge)) + row % 4;
-            STORE_STORED(quads[r].x, place);
-            STORE_STORED(quads[r].y, place + edge);
-            STORE_STORED(quads[r].z, place + 2 * edge);
-            STORE_STORED(quads[r].w, place + 3 * edge);
+            if (units % ITEMS == 0 || e < units) {
+                STORE_STORED(quads[r].x, place);
+                STORE_STORED(quads[r].y, place + edge);
+                STORE_STORED(quads[r].z, place + 2 * edge);
+                STORE_STORED(quads[r].w, place + 3 * edge);
+            }
         }
     }
 }
@@ -117,7 +119,7 @@ static void write_slab(__local stored4 *slab, const float4 *quads, const int rea
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, PARTS)))
 void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb, INPUT(float, bias),
                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
-                  const int depth) {
+                  const int depth, const int transpose_a, const int transpose_b) {
     __local float4 memory[SLABS > SUMS ? SLABS : SUMS];
     BIND(a);
     BIND(b);
@@ -139,17 +141,17 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
 #pragma unroll
         for (int j = 0; j < WORK_N / 4; j++) sum[i][j] = 0.0f;
 
-    read_slab(next_a, READS_A, TRANSPOSE_A, a, lda, wide_a, m0, M, TILE_M, k0, k1, item);
-    read_slab(next_b, READS_B, !TRANSPOSE_B, b, ldb, wide_b, n0, N, TILE_N, k0, k1, item);
-    write_slab(slabs, next_a, READS_A, TRANSPOSE_A, TILE_M, item);
-    write_slab(slabs + SLAB_A, next_b, READS_B, !TRANSPOSE_B, TILE_N, item);
+    read_slab(next_a, READS_A, transpose_a, a, lda, wide_a, m0, M, TILE_M, k0, k1, item);
+    read_slab(next_b, READS_B, !transpose_b, b, ldb, wide_b, n0, N, TILE_N, k0, k1, item);
+    write_slab(slabs, next_a, READS_A, transpose_a, TILE_M, item);
+    write_slab(slabs + SLAB_A, next_b, READS_B, !transpose_b, TILE_N, item);
     barrier(CLK_LOCAL_MEM_FENCE);
     int buffer = 0;
     for (int kb = 0; kb < depth; kb += TILE_K) {
         const int more = kb + TILE_K < depth;
         if (more) {
-            read_slab(next_a, READS_A, TRANSPOSE_A, a, lda, wide_a, m0, M, TILE_M, k0 + kb + TILE_K, k1, item);
-            read_slab(next_b, READS_B, !TRANSPOSE_B, b, ldb, wide_b, n0, N, TILE_N, k0 + kb + TILE_K, k1, item);
+            read_slab(next_a, READS_A, transpose_a, a, lda, wide_a, m0, M, TILE_M, k0 + kb + TILE_K, k1, item);
+            read_slab(next_b, READS_B, !transpose_b, b, ldb, wide_b, n0, N, TILE_N, k0 + kb + TILE_K, k1, item);
         }
         const __local stored4 *slab_a = slabs + buffer * (SLAB_A + SLAB_B), *slab_b = slab_a + SLAB_A;
         for (int k = 0; k < TILE_K; k += 4) {
@@ -174,8 +176,8 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
         if (BUFFERS == 1) barrier(CLK_LOCAL_MEM_FENCE);
         else buffer = 1 - buffer;
         if (more) {
-            write_slab(slabs + buffer * (SLAB_A + SLAB_B), next_a, READS_A, TRANSPOSE_A, TILE_M, item);
-            write_slab(slabs + buffer * (SLAB_A + SLAB_B) + SLAB_A, next_b, READS_B, !TRANSPOSE_B, TILE_N, item);
+            write_slab(slabs + buffer * (SLAB_A + SLAB_B), next_a, READS_A, transpose_a, TILE_M, item);
+            write_slab(slabs + buffer * (SLAB_A + SLAB_B) + SLAB_A, next_b, READS_B, !transpose_b, TILE_N, item);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }

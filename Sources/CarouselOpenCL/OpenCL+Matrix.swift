@@ -55,8 +55,7 @@ extension OpenCLBackend {
     private func multiplyTiled(_ p: StridedProduct) throws {
         let split = ProductSplit(m: p.m, n: p.n, k: p.k, largestWorkGroup: device.largestWorkGroup)
         let tile = tuning.tile(split.shape).fitted(parts: split.parts, operand: 4, device)
-        let defines: KernelDefines = ["TRANSPOSE_A": p.transposeA ? 1 : 0, "TRANSPOSE_B": p.transposeB ? 1 : 0,
-                                      "TILE_M": tile.tileM, "TILE_N": tile.tileN, "TILE_K": tile.tileK, "WORK_M": tile.workM,
+        let defines: KernelDefines = ["TILE_M": tile.tileM, "TILE_N": tile.tileN, "TILE_K": tile.tileK, "WORK_M": tile.workM,
                                       "WORK_N": tile.workN, "BUFFERS": tile.buffers, "VECTOR": tile.vector, "PARTS": split.parts]
         let slices = split.slices
         let global = ((p.n + tile.tileN - 1) / tile.tileN * tile.items, (p.m + tile.tileM - 1) / tile.tileM, slices * split.parts)
@@ -64,7 +63,8 @@ extension OpenCLBackend {
         try launch(.matmulTiled, defines, global: global, local: (tile.items, 1, split.parts),
                    [.tensor(p.a), .int(p.strideA), .tensor(p.b), .int(p.strideB),
                     .optional(slices > 1 ? nil : p.bias), .tensor(target), .int(slices > 1 ? p.n : p.strideC),
-                    .int(p.m), .int(p.n), .int(p.k), .flag(slices > 1 ? false : p.accumulate), .int(split.depth)])
+                    .int(p.m), .int(p.n), .int(p.k), .flag(slices > 1 ? false : p.accumulate), .int(split.depth),
+                    .flag(p.transposeA), .flag(p.transposeB)])
         guard slices > 1 else { return }
         try launch(.matmulSumSlices, columns: p.n, rows: p.m,
                    [.tensor(target), .int(slices), .optional(p.bias), .tensor(p.c), .int(p.strideC), .int(p.m),

@@ -88,7 +88,7 @@ struct ProductSplit: Equatable {
         if m <= 64 {
             shape = m <= 16 ? .rows16 : m <= 32 ? .rows32 : .rows64
             // Few groups with a long way each: four parts of a sum at a time hide the latency of memory.
-            if largestWorkGroup >= 256 { parts = k >= 4 * Self.shortestPart ? 4 : k >= 2 * Self.shortestPart ? 2 : 1 }
+            if largestWorkGroup >= 256, k >= 4 * Self.shortestPart { parts = 4 }
             slices = min(k / (parts * Self.shortestPart), 128 / tiles(64, 32))
         } else {
             let large = tiles(128, 128), wanted = min(k / Self.shortestSlice, 264 / large)
