@@ -54,57 +54,61 @@
 // items that write four k of one row of the operand, and items that read one k, meet different banks.
 #define UNIT(k, column, edge) ((k) * ((edge) / 4) + (((column) / 4) ^ ((k) / 4 * 2 & ((edge) / 4 - 1))))
 
+// Inlined before anything else is optimised, the loops below have constant bounds and the small arrays become registers.
+#define INLINE static inline __attribute__((always_inline))
+
 // Four values from p on of which `count` exist; zeros for the others.
-static float4 read_quad(const __global float *p, const int count, const int wide) {
-    if (count >= 4) {
-        if (VECTOR == 4 && wide) return *(const __global float4 *)p;
-        return (float4)(p[0], p[1], p[2], p[3]);
-    }
-    return (float4)(count > 0 ? p[0] : 0.0f, count > 1 ? p[1] : 0.0f, count > 2 ? p[2] : 0.0f, 0.0f);
+INLINE float4 read_quad(const __global float *p, const int count, const int wide) {
+    if (wide && count >= 4) return *(const __global float4 *)p;
+    return (float4)(count > 0 ? p[0] : 0.0f, count > 1 ? p[1] : 0.0f, count > 2 ? p[2] : 0.0f, count > 3 ? p[3] : 0.0f);
 }
 
 // Whether a row's fourth, eighth, ... elements lie where a float4 may.
-static int is_wide(const __global float *p, const int stride) { return (((size_t)p | (size_t)stride * 4) & 15) == 0; }
+INLINE int is_wide(const __global float *p, const int stride) { return VECTOR == 4 && (((size_t)p | (size_t)stride * 4) & 15) == 0; }
 
-// `quads` of the slab of an operand that begins at row k: those of item `item`, `reads` of them. The operand is
-// [K, edges] if `along_edge`, else [edges, K]; `edge0` is the tile's first of `edges` rows or columns.
-static void read_slab(float4 *quads, const int reads, const int along_edge, const __global float *x, const int stride, const int wide,
-                      const int edge0, const int edges, const int edge, const int k, const int k1, const int item) {
-    if (along_edge) {
-#pragma unroll
-        for (int r = 0; r < reads; r++) {
-            const int e = item + r * ITEMS, column = edge0 + e % (edge / 4) * 4, row = k + e / (edge / 4);
-            quads[r] = read_quad(x + (size_t)row * stride + column, row < k1 ? edges - column : 0, wide);
-        }
-    } else {
-#pragma unroll
-        for (int r = 0; r < reads; r++) {
-            const int e = item + r * ITEMS, column = k + e % (TILE_K / 4) * 4, row = edge0 + e / (TILE_K / 4);
-            quads[r] = read_quad(x + (size_t)row * stride + column, row < edges ? k1 - column : 0, wide);
-        }
-    }
+// Which quads of an operand's slabs an item brings: the lines of a slab are its k if the edge of the tile lies along the
+// operand's rows, else its rows or columns of c, and reads of one item are `step` lines apart.
+typedef struct {
+    const __global float *p;    // the first quad
+    int line, step, place;      // of the first quad, place counted in values
+    int stride, wide;
+} Reader;
+
+// x: the tile's first row or column at the slab's first k, of an operand [K, edge] if `along_edge`, else [edge, K].
+INLINE Reader reader(const __global float *x, const int stride, const int along_edge, const int edge, const int item) {
+    const int quads = along_edge ? edge / 4 : TILE_K / 4;
+    Reader r;
+    r.line = item / quads;
+    r.place = item % quads * 4;
+    r.step = ITEMS / quads;
+    r.stride = stride;
+    r.wide = is_wide(x, stride);
+    r.p = x + (size_t)r.line * stride + r.place;
+    return r;
 }
 
-static void write_slab(__local stored4 *slab, const float4 *quads, const int reads, const int along_edge, const int edge, const int item) {
-    const int units = edge * TILE_K / 4;
-    if (along_edge) {
+// Of the slab, `lines` exist and `values` of each.
+INLINE void read_slab(float4 *quads, const int count, const Reader r, const int lines, const int values) {
 #pragma unroll
-        for (int r = 0; r < reads; r++) {
-            const int e = item + r * ITEMS, k = e / (edge / 4), column = e % (edge / 4) * 4;
-            if (units % ITEMS == 0 || e < units) STORE_QUAD(quads[r], slab + UNIT(k, column, edge));
-        }
-    } else {
+    for (int i = 0; i < count; i++)
+        quads[i] = read_quad(r.p + (size_t)(i * r.step) * r.stride, r.line + i * r.step < lines ? values - r.place : 0, r.wide);
+}
+
+INLINE void write_slab(__local stored4 *slab, const float4 *quads, const int count, const Reader r, const int along_edge, const int edge) {
+    const int lines = along_edge ? TILE_K : edge;
 #pragma unroll
-        for (int r = 0; r < reads; r++) {
+    for (int i = 0; i < count; i++) {
+        const int line = r.line + i * r.step;
+        if (edge * TILE_K / 4 % ITEMS != 0 && line >= lines) break;
+        if (along_edge) {
+            STORE_QUAD(quads[i], slab + UNIT(line, r.place, edge));
+        } else {
             // The four k of a quad go to the same place of four rows.
-            const int e = item + r * ITEMS, k = e % (TILE_K / 4) * 4, row = e / (TILE_K / 4);
-            __local stored *place = (__local stored *)(slab + UNIT(k, row, edge)) + row % 4;
-            if (units % ITEMS == 0 || e < units) {
-                STORE_STORED(quads[r].x, place);
-                STORE_STORED(quads[r].y, place + edge);
-                STORE_STORED(quads[r].z, place + 2 * edge);
-                STORE_STORED(quads[r].w, place + 3 * edge);
-            }
+            __local stored *place = (__local stored *)(slab + UNIT(r.place, line, edge)) + line % 4;
+            STORE_STORED(quads[i].x, place);
+            STORE_STORED(quads[i].y, place + edge);
+            STORE_STORED(quads[i].z, place + 2 * edge);
+            STORE_STORED(quads[i].w, place + 3 * edge);
         }
     }
 }
@@ -130,7 +134,10 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
     const int x = item / 32 % (GROUP_N / 8) * 8 + item % 8, y = item / 32 / (GROUP_N / 8) * 4 + item / 8 % 4;
     const int m0 = get_group_id(1) * TILE_M, n0 = get_group_id(0) * TILE_N;
     const int k0 = min(K, ((int)get_group_id(2) * PARTS + part) * depth), k1 = min(K, k0 + depth);
-    const int wide_a = is_wide(a, lda), wide_b = is_wide(b, ldb), wide_c = is_wide(c, ldc);
+    Reader from_a = reader(a + (transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0), lda, transpose_a, TILE_M, item);
+    Reader from_b = reader(b + (transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0), ldb, !transpose_b, TILE_N, item);
+    const size_t step_a = transpose_a ? (size_t)TILE_K * lda : TILE_K, step_b = transpose_b ? TILE_K : (size_t)TILE_K * ldb;
+    const int wide_c = is_wide(c, ldc);
     c += get_group_id(2) * (size_t)M * ldc;
 
     __local stored4 *slabs = (__local stored4 *)memory + part * BUFFERS * (SLAB_A + SLAB_B);
@@ -141,17 +148,21 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
 #pragma unroll
         for (int j = 0; j < WORK_N / 4; j++) sum[i][j] = 0.0f;
 
-    read_slab(next_a, READS_A, transpose_a, a, lda, wide_a, m0, M, TILE_M, k0, k1, item);
-    read_slab(next_b, READS_B, !transpose_b, b, ldb, wide_b, n0, N, TILE_N, k0, k1, item);
-    write_slab(slabs, next_a, READS_A, transpose_a, TILE_M, item);
-    write_slab(slabs + SLAB_A, next_b, READS_B, !transpose_b, TILE_N, item);
+    int ks = k1 - k0;
+    read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+    read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+    write_slab(slabs, next_a, READS_A, from_a, transpose_a, TILE_M);
+    write_slab(slabs + SLAB_A, next_b, READS_B, from_b, !transpose_b, TILE_N);
     barrier(CLK_LOCAL_MEM_FENCE);
     int buffer = 0;
     for (int kb = 0; kb < depth; kb += TILE_K) {
         const int more = kb + TILE_K < depth;
         if (more) {
-            read_slab(next_a, READS_A, transpose_a, a, lda, wide_a, m0, M, TILE_M, k0 + kb + TILE_K, k1, item);
-            read_slab(next_b, READS_B, !transpose_b, b, ldb, wide_b, n0, N, TILE_N, k0 + kb + TILE_K, k1, item);
+            from_a.p += step_a;
+            from_b.p += step_b;
+            ks -= TILE_K;
+            read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+            read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
         }
         const __local stored4 *slab_a = slabs + buffer * (SLAB_A + SLAB_B), *slab_b = slab_a + SLAB_A;
         for (int k = 0; k < TILE_K; k += 4) {
@@ -176,8 +187,8 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
         if (BUFFERS == 1) barrier(CLK_LOCAL_MEM_FENCE);
         else buffer = 1 - buffer;
         if (more) {
-            write_slab(slabs + buffer * (SLAB_A + SLAB_B), next_a, READS_A, transpose_a, TILE_M, item);
-            write_slab(slabs + buffer * (SLAB_A + SLAB_B) + SLAB_A, next_b, READS_B, !transpose_b, TILE_N, item);
+            write_slab(slabs + buffer * (SLAB_A + SLAB_B), next_a, READS_A, from_a, transpose_a, TILE_M);
+            write_slab(slabs + buffer * (SLAB_A + SLAB_B) + SLAB_A, next_b, READS_B, from_b, !transpose_b, TILE_N);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
@@ -211,7 +222,7 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
             float4 value = sum[i][j];
             if (bias) value += read_quad(bias + n, N - n, 0);
             if (accumulate) value = read_quad(place, N - n, wide_c) + value;
-            if (VECTOR == 4 && wide_c && n + 4 <= N) {
+            if (wide_c && n + 4 <= N) {
                 *(__global float4 *)place = value;
             } else {
                 if (n < N) place[0] = value.x;
