@@ -13,7 +13,7 @@ public struct Tuning: TuningRow {
     var products: [ProductShape: ProductTile] = [
         .rows16: ProductTile(16, 32, 16, work: 4, 4), .rows32: ProductTile(32, 32, 16, work: 4, 4),
         .rows64: ProductTile(64, 32, 16, work: 8, 4, buffers: 1), .medium: ProductTile(64, 64, 16, work: 4, 8),
-        .large: ProductTile(128, 128, 16, work: 8, 8),
+        .large: ProductTile(128, 128, 8, work: 8, 8),
     ]
     /// Work-items per group of kernels over flat buffers.
     var vectorGroup = 128
@@ -39,7 +39,7 @@ public struct Tuning: TuningRow {
         Tuning(name: "wide",
                products: [.rows16: ProductTile(16, 128, 32, work: 4, 4, buffers: 1), .rows32: ProductTile(32, 128, 32, work: 4, 8, buffers: 1),
                           .rows64: ProductTile(64, 64, 32, work: 8, 8, buffers: 1), .medium: ProductTile(64, 128, 32, work: 8, 4, buffers: 1),
-                          .large: ProductTile(128, 64, 32, work: 8, 4, buffers: 2)],
+                          .large: ProductTile(128, 64, 32, work: 8, 4, buffers: 1)],
                vectorGroup: 256, columnGroup: 256, blockRows: 32, productRows: 128, productDepth: 2048),
     ]
 }
