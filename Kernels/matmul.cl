@@ -251,7 +251,7 @@ __kernel void matmul_sum_slices(INPUT(float, partial), const int slices, INPUT(f
 #endif
 
 #if FAMILY != GPU_FAMILY
-// panels [ceil(N / 32)][K][32] from b [K, N], or [N, K] if `transpose`; zero past column N.
+// panels [ceil(N / 32)][K][32] from b [K, N], or [N, K] if `transpose`, rounded to PRECISION; zero past column N.
 // Item (p, q): 64 rows k of panel p.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_pack_panels(INPUT(float, b), const int ldb, const int transpose, const int K, const int N,
@@ -265,11 +265,10 @@ void matmul_pack_panels(INPUT(float, b), const int ldb, const int transpose, con
     b += n0 * step_n;
     for (int k = k0; k < k1; k++) {
         if (columns == 32 && !transpose) {
-            vstore16(vload16(0, b + k * step_k), 0, panel + (size_t)k * 32);
-            vstore16(vload16(1, b + k * step_k), 1, panel + (size_t)k * 32);
+            for (int q = 0; q < 4; q++) vstore8(rounded_8(vload8(q, b + k * step_k)), q, panel + (size_t)k * 32);
         } else {
             for (int j = 0; j < 32; j++)
-                panel[(size_t)k * 32 + j] = j < columns ? b[k * step_k + j * step_n] : 0.0f;
+                panel[(size_t)k * 32 + j] = j < columns ? rounded_1(b[k * step_k + j * step_n]) : 0.0f;
         }
     }
 }

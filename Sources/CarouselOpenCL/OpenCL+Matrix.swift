@@ -46,7 +46,9 @@ extension OpenCLBackend {
         guard p.m > 0, p.n > 0 else { return }
         switch family {
         case .gpu: try multiplyTiled(p)
-        case .cpu where p.transposeA && !p.transposeB && p.bias == nil && p.m >= p.n && p.k >= 8 * p.n: try multiplyLong(p)
+        case .cpu where p.transposeA && !p.transposeB && p.bias == nil && p.m >= p.n && p.k >= 8 * p.n && precision == .float32:
+            // The longer operand is read where it lies, so not where it has to be rounded.
+            try multiplyLong(p)
         case .cpu: try multiply(p, panels: pack(p.b, stride: p.strideB, transpose: p.transposeB, k: p.k, n: p.n))
         }
     }
@@ -54,7 +56,7 @@ extension OpenCLBackend {
     /// The sum over k is cut by the shape alone, never by the tuned tiles, so that results do not depend on them.
     private func multiplyTiled(_ p: StridedProduct) throws {
         let split = ProductSplit(m: p.m, n: p.n, k: p.k, largestWorkGroup: device.largestWorkGroup)
-        let tile = tuning.tile(split.shape).fitted(parts: split.parts, operand: 4, device)
+        let tile = tuning.tile(split.shape).fitted(parts: split.parts, operand: precision.byteCount, device)
         let defines: KernelDefines = ["TILE_M": tile.tileM, "TILE_N": tile.tileN, "TILE_K": tile.tileK, "WORK_M": tile.workM,
                                       "WORK_N": tile.workN, "BUFFERS": tile.buffers, "VECTOR": tile.vector, "PARTS": split.parts]
         let slices = split.slices

@@ -26,7 +26,9 @@ public final class OpenCLBackend: MemoryPlanner {
     /// How the kernels' work is cut; never changes a result.
     public let tuning: Tuning
     public var scalarType: ElementType { .float32 }
-    public var plan: String { family.plan }
+    /// Of the operands of products, in either family.
+    public let precision: Precision
+    public var plan: String { precision.named(family.plan) }
 
     let context: OpenCLContext
     let queue: CommandQueue
@@ -39,33 +41,35 @@ public final class OpenCLBackend: MemoryPlanner {
     /// - Parameters:
     ///   - index: position in `devices().devices`.
     ///   - cacheDirectory: folder for built programs; nil = `$XDG_CACHE_HOME/carousel` or `~/.cache/carousel`.
+    ///   - precision: to which both operands of every product are rounded.
     /// - Throws: `deviceUnavailable` when there is no such device, `badConfiguration` for an unknown family.
-    public convenience init(device index: Int, cacheDirectory: URL? = nil) throws {
-        try self.init(device: index, cacheDirectory: cacheDirectory, environment: ProcessInfo.processInfo.environment)
+    public convenience init(device index: Int, cacheDirectory: URL? = nil, precision: Precision = .float32) throws {
+        try self.init(device: index, cacheDirectory: cacheDirectory, environment: ProcessInfo.processInfo.environment, precision: precision)
     }
 
     /// The same with the kernels of one family, whatever the device's type and the environment say.
-    public convenience init(device index: Int, family: KernelFamily) throws {
-        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family)
+    public convenience init(device index: Int, family: KernelFamily, precision: Precision = .float32) throws {
+        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family, precision: precision)
     }
 
     /// The same with explicit environment variables.
-    public convenience init(device index: Int, cacheDirectory: URL?, environment: [String: String]) throws {
-        try self.init(device: index, cacheDirectory: cacheDirectory, environment: environment, family: nil)
+    public convenience init(device index: Int, cacheDirectory: URL?, environment: [String: String], precision: Precision = .float32) throws {
+        try self.init(device: index, cacheDirectory: cacheDirectory, environment: environment, family: nil, precision: precision)
     }
 
     /// The plans a device offers, by `plan`: the one it runs when nothing is said comes first.
     /// - Throws: as `init(device:)`.
-    public static func plans(device index: Int) throws -> [String] {
+    public static func plans(device index: Int, precision: Precision = .float32) throws -> [String] {
         let own = try find(index).description.type == .cpu ? KernelFamily.cpu : .gpu
-        return [own.plan] + KernelFamily.allCases.filter { $0 != own }.map(\.plan)
+        return ([own] + KernelFamily.allCases.filter { $0 != own }).map { precision.named($0.plan) }
     }
 
     /// - Parameters:
     ///   - chosen: nil = what `CAROUSEL_KERNEL_FAMILY` says, or the device's type.
     ///   - edited: kernel files by name whose text replaces the one inside the program; how tests plant faults.
     init(device index: Int, cacheDirectory: URL?, environment: [String: String], family chosen: KernelFamily?,
-         replacing edited: [String: String] = [:]) throws {
+         precision: Precision = .float32, replacing edited: [String: String] = [:]) throws {
+        self.precision = precision
         let found = try Self.find(index)
         device = found.description
         switch (chosen, environment["CAROUSEL_KERNEL_FAMILY"] ?? "") {
@@ -83,7 +87,7 @@ public final class OpenCLBackend: MemoryPlanner {
         memory = BufferPool(source: .device(queue), largestAllocation: device.largestAllocation,
                             reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
         holdsValues = true
-        programs = ProgramCache(context: context, device: device, family: family,
+        programs = ProgramCache(context: context, device: device, family: family, precision: precision,
                                 sources: KernelSources(environment: environment, edited: edited),
                                 binaries: BinaryCache(directory: cacheDirectory, environment: environment))
         info = DeviceInfo(kind: .opencl, selector: "opencl:\(index)", name: device.name, vendor: device.vendor,
@@ -98,6 +102,7 @@ public final class OpenCLBackend: MemoryPlanner {
     /// The planner of `backend`.
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
+        precision = backend.precision
         (context, queue, programs) = (backend.context, backend.queue, backend.programs)
         // Without a limit for one buffer, so that the plan can tell how large it would have to be.
         memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses)

@@ -22,3 +22,14 @@ extension Activation {
         }
     }
 }
+
+extension Precision {
+    /// The number `common.cl` knows it by.
+    var kernelNumber: Int {
+        switch self {
+        case .float32: 0
+        case .bfloat16: 1
+        case .float16: 2
+        }
+    }
+}
