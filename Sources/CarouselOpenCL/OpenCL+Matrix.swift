@@ -57,8 +57,7 @@ extension OpenCLBackend {
     private func multiplyTiled(_ p: StridedProduct) throws {
         let split = ProductSplit(m: p.m, n: p.n, k: p.k, largestWorkGroup: device.largestWorkGroup)
         let tile = tuning.tile(split.shape).fitted(parts: split.parts, operand: precision.byteCount, device)
-        let defines: KernelDefines = ["TILE_M": tile.tileM, "TILE_N": tile.tileN, "TILE_K": tile.tileK, "WORK_M": tile.workM,
-                                      "WORK_N": tile.workN, "BUFFERS": tile.buffers, "VECTOR": tile.vector, "PARTS": split.parts]
+        let defines = KernelDefines(tile.sizes.merging(["PARTS": split.parts]) { $1 })
         let slices = split.slices
         let global = ((p.n + tile.tileN - 1) / tile.tileN * tile.items, (p.m + tile.tileM - 1) / tile.tileM, slices * split.parts)
         let target = slices > 1 ? try makeTensor(shape: [slices, p.m, p.n]) : p.c

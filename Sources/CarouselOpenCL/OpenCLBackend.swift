@@ -24,7 +24,13 @@ public final class OpenCLBackend: MemoryPlanner {
     public let info: DeviceInfo
     public let family: KernelFamily
     /// How the kernels' work is cut; never changes a result.
-    public let tuning: Tuning
+    public internal(set) var tuning: Tuning
+    /// The same without what was measured on this machine.
+    let shippedTuning: Tuning
+    /// Where measured sizes are kept; nil = nowhere.
+    let tuningFolder: URL?
+    /// Why measured sizes on disk are not used, for people; nil where there are none or they are.
+    public let tuningProblem: String?
     public var scalarType: ElementType { .float32 }
     /// Of the operands of products, in either family.
     public let precision: Precision
@@ -81,28 +87,34 @@ public final class OpenCLBackend: MemoryPlanner {
             }
             family = named
         }
-        tuning = try Tuning.named(environment["CAROUSEL_TUNING"])
+        let sources = KernelSources(environment: environment, edited: edited)
+        let binaries = BinaryCache(directory: cacheDirectory, environment: environment)
+        tuningFolder = binaries.directory
+        shippedTuning = try Self.tuning(device, precision, sources: sources, folder: nil, environment: environment).tuning
+        let tuned = try Self.tuning(device, precision, sources: sources, folder: tuningFolder, environment: environment)
+        (tuning, tuningProblem) = (tuned.tuning, tuned.problem)
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found.handle)
         queue = try CommandQueue(context)
         memory = BufferPool(source: .device(queue), largestAllocation: device.largestAllocation,
                             reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
         holdsValues = true
         programs = ProgramCache(context: context, device: device, family: family, precision: precision,
-                                sources: KernelSources(environment: environment, edited: edited),
-                                binaries: BinaryCache(directory: cacheDirectory, environment: environment))
+                                sources: sources, binaries: binaries)
         info = DeviceInfo(kind: .opencl, selector: "opencl:\(index)", name: device.name, vendor: device.vendor,
                           driver: "\(device.platform), \(device.driver)", computeUnits: device.computeUnits,
                           memory: device.memory, largestAllocation: device.largestAllocation,
                           isGPU: device.type == .gpu,
                           details: ["\(family.rawValue) kernels", device.languageVersion,
                                     "\(device.localMemory) bytes of local memory"] + device.extensions
-                              + (tuning == Tuning.table[0] ? [] : ["tuning \(tuning.name)"]))
+                              + (tuning.name == Tuning.table[0].name ? [] : ["tuning \(tuning.name)"])
+                              + (tuned.measured.isEmpty ? [] : ["\(tuned.measured.count) measured sizes"]))
     }
 
     /// The planner of `backend`.
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
         precision = backend.precision
+        (shippedTuning, tuningFolder, tuningProblem) = (backend.shippedTuning, backend.tuningFolder, backend.tuningProblem)
         (context, queue, programs) = (backend.context, backend.queue, backend.programs)
         // Without a limit for one buffer, so that the plan can tell how large it would have to be.
         memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses)

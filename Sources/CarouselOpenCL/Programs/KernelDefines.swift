@@ -8,6 +8,11 @@ struct KernelDefines: Hashable, ExpressibleByDictionaryLiteral {
     init(dictionaryLiteral elements: (String, Int)...) {
         options = elements.map { "-D \($0)=\($1)" }.joined(separator: " ")
     }
+
+    /// In the order of their names.
+    init(_ values: [String: Int]) {
+        options = values.sorted { $0.key < $1.key }.map { "-D \($0.key)=\($0.value)" }.joined(separator: " ")
+    }
 }
 
 extension Activation {

@@ -1,7 +1,7 @@
 import CarouselCore
 
 /// Products the `gpu` family cuts differently, told apart by their shape alone.
-public enum ProductShape: String, Sendable, Codable, CaseIterable, CodingKeyRepresentable {
+public enum ProductShape: String, Sendable, Codable, CaseIterable {
     /// At most 16, 32 or 64 rows: a time step of a recurrence, a dense layer behind a pooling.
     case rows16, rows32, rows64
     /// More rows, but not enough tiles of 128 x 128 to fill a large device.
@@ -20,7 +20,7 @@ public enum ProductShape: String, Sendable, Codable, CaseIterable, CodingKeyRepr
 }
 
 /// How the work-groups of `matmul_tiled` cut a product: its compile-time parameters. None changes a result.
-public struct ProductTile: Sendable, Hashable, Codable {
+public struct ProductTile: Sendable, Hashable {
     /// Rows and columns of c that a work-group makes (`TILE_M`, `TILE_N`): powers of two.
     public var tileM, tileN: Int
     /// k per slab in local memory (`TILE_K`): 8, 16 or 32.
@@ -37,8 +37,44 @@ public struct ProductTile: Sendable, Hashable, Codable {
         (self.workM, self.workN, self.buffers, self.vector) = (workM, workN, buffers, vector)
     }
 
-    /// `64x64x16, 8x8 per item, 2 slabs, reads of 4`
-    public var text: String { "\(tileM)x\(tileN)x\(tileK), \(workM)x\(workN) per item, \(buffers) slab\(buffers == 1 ? "" : "s"), reads of \(vector)" }
+    /// The kernel's parameters by name.
+    var sizes: [String: Int] {
+        ["TILE_M": tileM, "TILE_N": tileN, "TILE_K": tileK, "WORK_M": workM, "WORK_N": workN, "BUFFERS": buffers, "VECTOR": vector]
+    }
+
+    /// nil unless all parameters are there and the kernel has this form.
+    init?(sizes: [String: Int]) {
+        guard sizes.count == 7, let tileM = sizes["TILE_M"], let tileN = sizes["TILE_N"], let tileK = sizes["TILE_K"],
+              let workM = sizes["WORK_M"], let workN = sizes["WORK_N"], let buffers = sizes["BUFFERS"], let vector = sizes["VECTOR"]
+        else { return nil }
+        self.init(tileM, tileN, tileK, work: workM, workN, buffers: buffers, vector: vector)
+        guard isValid else { return nil }
+    }
+
+    /// Tiles that differ in one size, or in an edge and what an item makes of it.
+    var neighbours: [ProductTile] {
+        var result: [ProductTile] = []
+        func add(_ change: (inout ProductTile) -> Void) {
+            var tile = self
+            change(&tile)
+            if tile != self, tile.isValid { result.append(tile) }
+        }
+        add { $0.buffers = 3 - $0.buffers }
+        add { ($0.buffers, $0.tileK) = (3 - $0.buffers, $0.buffers == 1 ? $0.tileK / 2 : $0.tileK * 2) }
+        for twice in [false, true] {
+            func scaled(_ value: Int) -> Int { twice ? value * 2 : value / 2 }
+            add { $0.tileK = scaled($0.tileK) }
+            add { $0.tileM = scaled($0.tileM) }
+            add { $0.tileN = scaled($0.tileN) }
+            add { $0.workM = scaled($0.workM) }
+            add { $0.workN = scaled($0.workN) }
+            add { ($0.tileM, $0.workM) = (scaled($0.tileM), scaled($0.workM)) }
+            add { ($0.tileN, $0.workN) = (scaled($0.tileN), scaled($0.workN)) }
+            add { ($0.tileM, $0.tileN) = (scaled($0.tileM), twice ? $0.tileN / 2 : $0.tileN * 2) }
+        }
+        add { $0.vector = 5 - $0.vector }
+        return result
+    }
 
     /// Work-items that share one part of a tile's sum.
     var items: Int { (tileM / workM) * (tileN / workN) }

@@ -19,7 +19,7 @@ final class ProgramCache {
     /// Kernels of the other family are not compiled.
     private let family: OpenCLBackend.KernelFamily
     private let precision: Precision
-    private let sources: KernelSources
+    let sources: KernelSources
     private let binaries: BinaryCache
     private var programs: [Key: OpenCLProgram] = [:]
     private var kernels: [KernelKey: OpenCLKernel] = [:]
