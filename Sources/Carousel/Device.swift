@@ -45,6 +45,9 @@ public enum Device {
         }
     }
 
+    /// What a device can round the operands of products to.
+    public static func precisions(_ selector: String) -> [Precision] { selector == "cpu" ? [.float32, .bfloat16] : Precision.allCases }
+
     /// The plans a device offers in a precision, the one that `open` takes first. `check` and `audit` go through all of them.
     /// - Throws: as `open`.
     public static func plans(_ selector: String, precision: Precision = .float32) throws -> [String] {

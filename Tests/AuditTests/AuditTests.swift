@@ -25,6 +25,16 @@ import Testing
         #expect(itself.tensors.allSatisfy { $0.maximum == 0 })
     }
 
+    /// Against a reference that rounds the same operands.
+    @Test(arguments: ["bilstm", "gru"]) func bfloat16Passes(_ name: String) throws {
+        let audit = try Audit(AuditSamples.audited(name), limits: AuditSamples.limits, precision: .bfloat16)
+        #expect(try audit.differences().isEmpty)
+        let device = audit.run(on: try Device.open("cpu", precision: .bfloat16))
+        #expect(device.verdict == .passed, "\(device.lines(onlyBad: true).joined(separator: "\n"))")
+        #expect(device.plan == "standard, bfloat16")
+        #expect(audit.run(on: try Device.open("cpu")).problem?.contains("float32") == true)
+    }
+
     @Test func everyTensorIsInTheTable() throws {
         let audit = try Audit(AuditSamples.audited("bilstm"), limits: AuditSamples.limits)
         let device = audit.run(on: try Device.open("cpu"))

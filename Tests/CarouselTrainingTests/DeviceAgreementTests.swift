@@ -2,6 +2,7 @@ import Carousel
 import CarouselCore
 import CarouselData
 import CarouselNN
+import CarouselReference
 import CarouselTraining
 import Foundation
 import Testing
@@ -64,5 +65,32 @@ import Testing
         let second = try TrainingComparison.trace(configuration, data: data, steps: 6, on: try Device.open("cpu"))
         #expect(first.losses == second.losses)
         #expect(first.gradientNorms == second.gradientNorms)
+    }
+
+    /// Products in bfloat16: the first steps as a reference that rounds the same operands takes them, and a model that learns.
+    @Test func bfloat16TrainsAsItsReference() throws {
+        var configuration = try RunConfiguration.resolve(preset: "bilstm")
+        configuration.training.batchSize = 16
+        configuration.training.precision = .bfloat16
+        let data = try Self.data(rows: 300)
+        let cpu = try TrainingComparison.trace(configuration, data: data, steps: 3, on: try Device.open("cpu", precision: .bfloat16))
+        let exact = try TrainingComparison.trace(configuration, data: data, steps: 3, on: ReferenceBackend(precision: .bfloat16))
+        let difference = TrainingComparison.difference(cpu, from: exact)
+        #expect(difference.loss <= 1e-4 && difference.gradientNorm <= 4e-3, "\(difference)")
+
+        configuration.training.epochs = 3
+        let trainer = try Trainer(configuration: configuration, data: data, backend: try Device.open("cpu", precision: .bfloat16), folder: nil)
+        let losses = try trainer.run().epochs.map(\.trainingLoss)
+        #expect(losses.count == 3 && losses[2] < losses[0])
+    }
+
+    @Test func aDeviceOfAnotherPrecisionIsRefused() throws {
+        var configuration = try RunConfiguration.resolve(preset: "bilstm")
+        configuration.training.precision = .bfloat16
+        let error = #expect(throws: CarouselError.self) {
+            try Trainer(configuration: configuration, data: try Self.data(rows: 50), backend: try Device.open("cpu"), folder: nil)
+        }
+        #expect(error?.status == .badConfiguration && error?.message.contains("bfloat16") == true)
+        #expect(throws: CarouselError.self) { try Device.open("cpu", precision: .float16) }
     }
 }

@@ -3,10 +3,14 @@ import CarouselReference
 
 /// A correct device with one planted mistake.
 final class FaultyBackend: Backend {
-    let inner = ReferenceBackend()
+    let inner: ReferenceBackend
     let fault: Fault?
 
-    init(_ fault: Fault?) { self.fault = fault }
+    /// - Parameter rounding: operands of products are rounded to it, though the device does not say so.
+    init(_ fault: Fault?, rounding: Precision = .float32) {
+        self.fault = fault
+        inner = ReferenceBackend(precision: rounding)
+    }
 
     var info: DeviceInfo { inner.info }
     var scalarType: ElementType { inner.scalarType }

@@ -96,6 +96,12 @@ import Testing
         try expectTrain(try place.reviews(), ["--set", "training.learning_rate=fast"], status: 78, contains: ["a number", "'fast'"])
     }
 
+    @Test func precisionsADeviceLacks() throws {
+        try expectTrain(try place.reviews(), ["--precision", "float16"], status: 78, contains: ["float16", "bfloat16"])
+        try expectTrain(try place.reviews(), ["--precision", "half"], status: 64, contains: ["--precision", "half"])
+        try expectTrain(try place.reviews(), ["--set", "training.precision=bf16"], status: 78, contains: ["training.precision", "bf16", "bfloat16"])
+    }
+
     @Test func layerSizesThatAreNotPositive() throws {
         let file = try place.write("model:\n  layers:\n  - embedding: {units: 8}\n  - lstm: {units: -4}\n", to: "c.yaml")
         try expectTrain(try place.reviews(), ["--config", file], status: 78, contains: ["c.yaml:4:19", "model.layers.1.lstm.units", "-4"])
