@@ -41,8 +41,8 @@ typedef struct {
     /// Floats in a vector; vectors in a panel of a packed matrix; rows of a product's register tile for it.
     int width, panel;
 
-    // `rounds` times `peakFlops` operations on registers; the result is of no interest.
-    float (*peak)(long rounds, float factor, float term);
+    // `rounds` times `peakFlops` operations on registers, twice as many in bfloat16; the result is of no interest.
+    float (*peak)(bool bfloat16, long rounds, float factor, float term);
     long peakFlops;
 
     // A packed matrix [K, N]: panels of up to `panel` vectors of columns, each panel K rows one after the other.

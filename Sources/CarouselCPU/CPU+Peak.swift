@@ -13,7 +13,7 @@ extension CPUBackend: PeakMeasuring {
         while spent < seconds || best == 0 {
             var operations = 0.0
             let before = HostClock.threadNanoseconds
-            let time = HostClock.seconds { operations = cvPeak(context, rounds, &sums) }
+            let time = HostClock.seconds { operations = cvPeak(context, isBfloat16, rounds, &sums) }
             let processor = Double(HostClock.threadNanoseconds - before) * 1e-9
             spent += time
             // Long enough that waking the threads costs little, short enough to fall between what other programs do.
@@ -25,6 +25,6 @@ extension CPUBackend: PeakMeasuring {
 
     /// For people.
     public var peakMethod: String {
-        "multiply-adds on \(instructions.name) registers, \(threads) thread\(threads == 1 ? "" : "s"), by processor time"
+        "\(isBfloat16 ? "bfloat16 " : "")multiply-adds on \(instructions.name) registers, \(threads) thread\(threads == 1 ? "" : "s"), by processor time"
     }
 }

@@ -40,7 +40,7 @@ const char *cvContextBLASDescription(const cvContext *);
 /// Runs rounds of multiply-adds on registers on every thread; the floating-point operations that the caller's did.
 /// `sums` holds `cvPeakPieces` floats per thread.
 enum { cvPeakPieces = 8 };
-double cvPeak(cvContext *, long rounds, float *sums);
+double cvPeak(cvContext *, bool bfloat16, long rounds, float *sums);
 
 // MARK: Matrix products
 
