@@ -223,6 +223,53 @@ static float8 rounded_8(const float8 x) {
 #endif
 #endif
 
+#if FAMILY != CPU_FAMILY
+// Products of the `gpu` family go through slabs of both operands in local memory.
+//
+// Inlined before anything else is optimised, the loops below have constant bounds and the small arrays become registers.
+#define INLINE static inline __attribute__((always_inline))
+
+// Four values from p on of which `count` exist; zeros for the others.
+INLINE float4 read_quad(const __global float *p, const int count, const int wide) {
+    if (wide && count >= 4) return *(const __global float4 *)p;
+    return (float4)(count > 0 ? p[0] : 0.0f, count > 1 ? p[1] : 0.0f, count > 2 ? p[2] : 0.0f, count > 3 ? p[3] : 0.0f);
+}
+
+// Whether a row's fourth, eighth, ... elements lie where a float4 may.
+INLINE int is_wide(const __global float *p, const int stride) { return (((size_t)p | (size_t)stride * 4) & 15) == 0; }
+
+// Which quads of an operand's slabs an item brings: the lines of a slab are its k if the edge of the tile lies along the
+// operand's rows, else its rows or columns of c, and reads of one item are `step` lines apart.
+typedef struct {
+    const __global float *p;    // the first quad
+    int line, step, place;      // of the first quad, place counted in values
+    int stride, wide;
+} Reader;
+
+// x: the tile's first row or column at the slab's first k, of an operand [K, edge] if `along_edge`, else [edge, K]. A slab has
+// `depth` k, and `items` read it.
+INLINE Reader reader(const __global float *x, const int stride, const int along_edge, const int edge, const int depth, const int items,
+                     const int wide, const int item) {
+    const int quads = along_edge ? edge / 4 : depth / 4;
+    Reader r;
+    r.line = item / quads;
+    r.place = item % quads * 4;
+    r.step = items / quads;
+    r.stride = stride;
+    r.wide = wide && is_wide(x, stride);
+    r.p = x + (size_t)r.line * stride + r.place;
+    return r;
+}
+
+// Of the slab, `lines` exist and `values` of each.
+INLINE void read_slab(float4 *quads, const int count, const Reader r, const int lines, const int values) {
+#pragma unroll
+    for (int i = 0; i < count; i++)
+        quads[i] = read_quad(r.p + (size_t)(i * r.step) * r.stride, r.line + i * r.step < lines ? values - r.place : 0, r.wide);
+}
+
+#endif
+
 #if FAMILY != GPU_FAMILY
 static float add_lanes(float16 v) {
     const float8 a = v.lo + v.hi;

@@ -54,46 +54,6 @@
 // items that write four k of one row of the operand, and items that read one k, meet different banks.
 #define UNIT(k, column, edge) ((k) * ((edge) / 4) + (((column) / 4) ^ ((k) / 4 * 2 & ((edge) / 4 - 1))))
 
-// Inlined before anything else is optimised, the loops below have constant bounds and the small arrays become registers.
-#define INLINE static inline __attribute__((always_inline))
-
-// Four values from p on of which `count` exist; zeros for the others.
-INLINE float4 read_quad(const __global float *p, const int count, const int wide) {
-    if (wide && count >= 4) return *(const __global float4 *)p;
-    return (float4)(count > 0 ? p[0] : 0.0f, count > 1 ? p[1] : 0.0f, count > 2 ? p[2] : 0.0f, count > 3 ? p[3] : 0.0f);
-}
-
-// Whether a row's fourth, eighth, ... elements lie where a float4 may.
-INLINE int is_wide(const __global float *p, const int stride) { return VECTOR == 4 && (((size_t)p | (size_t)stride * 4) & 15) == 0; }
-
-// Which quads of an operand's slabs an item brings: the lines of a slab are its k if the edge of the tile lies along the
-// operand's rows, else its rows or columns of c, and reads of one item are `step` lines apart.
-typedef struct {
-    const __global float *p;    // the first quad
-    int line, step, place;      // of the first quad, place counted in values
-    int stride, wide;
-} Reader;
-
-// x: the tile's first row or column at the slab's first k, of an operand [K, edge] if `along_edge`, else [edge, K].
-INLINE Reader reader(const __global float *x, const int stride, const int along_edge, const int edge, const int item) {
-    const int quads = along_edge ? edge / 4 : TILE_K / 4;
-    Reader r;
-    r.line = item / quads;
-    r.place = item % quads * 4;
-    r.step = ITEMS / quads;
-    r.stride = stride;
-    r.wide = is_wide(x, stride);
-    r.p = x + (size_t)r.line * stride + r.place;
-    return r;
-}
-
-// Of the slab, `lines` exist and `values` of each.
-INLINE void read_slab(float4 *quads, const int count, const Reader r, const int lines, const int values) {
-#pragma unroll
-    for (int i = 0; i < count; i++)
-        quads[i] = read_quad(r.p + (size_t)(i * r.step) * r.stride, r.line + i * r.step < lines ? values - r.place : 0, r.wide);
-}
-
 INLINE void write_slab(__local stored4 *slab, const float4 *quads, const int count, const Reader r, const int along_edge, const int edge) {
     const int lines = along_edge ? TILE_K : edge;
 #pragma unroll
@@ -134,10 +94,10 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
     const int x = item / 32 % (GROUP_N / 8) * 8 + item % 8, y = item / 32 / (GROUP_N / 8) * 4 + item / 8 % 4;
     const int m0 = get_group_id(1) * TILE_M, n0 = get_group_id(0) * TILE_N;
     const int k0 = min(K, ((int)get_group_id(2) * PARTS + part) * depth), k1 = min(K, k0 + depth);
-    Reader from_a = reader(a + (transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0), lda, transpose_a, TILE_M, item);
-    Reader from_b = reader(b + (transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0), ldb, !transpose_b, TILE_N, item);
+    Reader from_a = reader(a + (transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0), lda, transpose_a, TILE_M, TILE_K, ITEMS, VECTOR == 4, item);
+    Reader from_b = reader(b + (transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0), ldb, !transpose_b, TILE_N, TILE_K, ITEMS, VECTOR == 4, item);
     const size_t step_a = transpose_a ? (size_t)TILE_K * lda : TILE_K, step_b = transpose_b ? TILE_K : (size_t)TILE_K * ldb;
-    const int wide_c = is_wide(c, ldc);
+    const int wide_c = VECTOR == 4 && is_wide(c, ldc);
     c += get_group_id(2) * (size_t)M * ldc;
 
     __local stored4 *slabs = (__local stored4 *)memory + part * BUFFERS * (SLAB_A + SLAB_B);

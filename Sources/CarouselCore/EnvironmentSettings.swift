@@ -23,6 +23,11 @@ public enum EnvironmentSettings: String, CaseIterable, Sendable {
     /// A row of the tables that say how each device cuts its work: `default`, `narrow` or `wide`. Never changes results.
     case tuning = "CAROUSEL_TUNING"
 
+    /// The matrix units of NVIDIA GPUs: `on` (the default) uses them for products in bfloat16 and float16, `tf32` also for
+    /// float32 ones, whose operands are then rounded to 11 bits; `off` not at all. `emulated` computes what they would on any
+    /// device, slowly, for tests of the kernel around them.
+    case matrixUnits = "CAROUSEL_MATRIX_UNITS"
+
     /// What the variable holds; nil when it is not set or empty.
     public var value: String? {
         ProcessInfo.processInfo.environment[rawValue].flatMap { $0.isEmpty ? nil : $0 }

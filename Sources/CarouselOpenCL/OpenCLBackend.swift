@@ -11,7 +11,8 @@ import Foundation
 /// Environment: `CAROUSEL_KERNEL_FAMILY=gpu|cpu` chooses the family, `CAROUSEL_KERNEL_CACHE=off` switches the
 /// cache of built programs off, `CAROUSEL_KERNEL_DIRECTORY` names a folder whose `.cl` files replace the
 /// embedded ones of the same name, `CAROUSEL_BUFFER_REUSE=off` makes every tensor a new buffer of exactly
-/// its size that holds NaN, `CAROUSEL_TUNING` names a row of `Tuning.table`.
+/// its size that holds NaN, `CAROUSEL_TUNING` names a row of `Tuning.table`, `CAROUSEL_MATRIX_UNITS` says what NVIDIA's matrix
+/// units are used for.
 public final class OpenCLBackend: MemoryPlanner {
     /// How the expensive kernels are written.
     public enum KernelFamily: String, Sendable, CaseIterable {
@@ -21,7 +22,7 @@ public final class OpenCLBackend: MemoryPlanner {
         public var plan: String { "\(rawValue) kernels" }
     }
 
-    public let info: DeviceInfo
+    public private(set) var info: DeviceInfo
     public let family: KernelFamily
     /// How the kernels' work is cut; never changes a result.
     public internal(set) var tuning: Tuning
@@ -34,7 +35,9 @@ public final class OpenCLBackend: MemoryPlanner {
     public var scalarType: ElementType { .float32 }
     /// Of the operands of products, in either family.
     public let precision: Precision
-    public var plan: String { precision.named(family.plan) }
+    public var plan: String { precision.named(family.plan) + (matrixUnits == nil ? "" : matrixUnits == .tf32 ? ", tf32 matrix units" : ", matrix units") }
+    /// How products use matrix units; nil = they do not.
+    var matrixUnits: MatrixUnits?
 
     let context: OpenCLContext
     let queue: CommandQueue
@@ -108,13 +111,18 @@ public final class OpenCLBackend: MemoryPlanner {
                                     "\(device.localMemory) bytes of local memory"] + device.extensions
                               + (tuning.name == Tuning.table[0].name ? [] : ["tuning \(tuning.name)"])
                               + (tuned.measured.isEmpty ? [] : ["\(tuned.measured.count) measured sizes"]))
+        try findMatrixUnits(environment: environment)
     }
+
+    /// Adds to what `info` says.
+    func note(_ detail: String) { info.details.append(detail) }
 
     /// The planner of `backend`.
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
         precision = backend.precision
         (shippedTuning, tuningFolder, tuningProblem) = (backend.shippedTuning, backend.tuningFolder, backend.tuningProblem)
+        matrixUnits = backend.matrixUnits
         (context, queue, programs) = (backend.context, backend.queue, backend.programs)
         // Without a limit for one buffer, so that the plan can tell how large it would have to be.
         memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses)

@@ -9,6 +9,7 @@ struct KernelName: Hashable {
     }
 
     static let matmulTiled = KernelName("matmul", "matmul_tiled")
+    static let matmulUnits = KernelName("matmul_units", "matmul_units")
     static let matmulSumSlices = KernelName("matmul", "matmul_sum_slices")
     static let matmulPackPanels = KernelName("matmul", "matmul_pack_panels")
     static let matmulPackRows = KernelName("matmul", "matmul_pack_rows")

@@ -1,0 +1,314 @@
+// c [M, N] (= or +=) op(a) · op(b) + bias [N] on the matrix units of NVIDIA GPUs (compute capability 8.0 and up), by inline PTX:
+// mma.sync m16n8k16 on bfloat16 or float16 operands, m16n8k8 on tf32 ones (PRECISION FLOAT32), with sums in float32. Operands
+// lie in global memory as float32 and are rounded on their way into local memory, which is why they are not copied there
+// asynchronously. Used only where it builds and agrees with matmul_tiled (`MatrixUnits` on the host).
+//
+// A group makes a tile TILE_M x TILE_N with WARPS_M x WARPS_N warps of 32 items. Groups of dimension 2 sum `depth` k each, as
+// in matmul_tiled. Fragments are named as in the PTX manual (matrix fragments of mma.m16n8k8 and m16n8k16).
+//
+// EMULATED replaces the PTX by loops through local memory, so that everything else can be tested on any device.
+#ifndef TILE_M
+#define TILE_M 64       // TILE_M / WARPS_M and TILE_N / WARPS_N are multiples of 16
+#endif
+#ifndef TILE_N
+#define TILE_N 64
+#endif
+#ifndef WARPS_M
+#define WARPS_M 2
+#endif
+#ifndef WARPS_N
+#define WARPS_N 2
+#endif
+#ifndef EMULATED
+#define EMULATED 0
+#endif
+
+#if FAMILY != CPU_FAMILY
+#define WARP_M (TILE_M / WARPS_M)
+#define WARP_N (TILE_N / WARPS_N)
+#define ITEMS (32 * WARPS_M * WARPS_N)
+// k of a slab in local memory, and of one instruction.
+#if PRECISION == FLOAT32
+#define TILE_K 16
+#define STEP_K 8
+typedef float operand;
+#else
+#define TILE_K 32
+#define STEP_K 16
+typedef ushort operand;
+#endif
+#define READS_A ((TILE_M * TILE_K / 4 + ITEMS - 1) / ITEMS)
+#define READS_B ((TILE_N * TILE_K / 4 + ITEMS - 1) / ITEMS)
+
+// A line of a slab is eight values longer than it needs to be: the eight lines that a warp reads at a time then lie in
+// different banks. Lines are k where the edge of the tile lies along the operand's rows, else (16-bit operands only) rows or
+// columns of c.
+#define LINE(width) ((width) + 8)
+#if PRECISION == FLOAT32
+#define SLAB(edge) (TILE_K * LINE(edge))
+#else
+#define SLAB(edge) (TILE_K * LINE(edge) > (edge) * LINE(TILE_K) ? TILE_K * LINE(edge) : (edge) * LINE(TILE_K))
+#endif
+
+// NVIDIA's compiler knows the word itself; a compiler that keeps to the standard needs the reserved one.
+#ifdef __NV_CL_C_VERSION
+#define ASM asm volatile
+#else
+#define ASM __asm__ volatile
+#endif
+
+// Loops over registers are unrolled whole; emulated, they would make programs that take long to build.
+#define UNROLLED (EMULATED ? 1 : 64)
+
+#if EMULATED
+// What warps exchange: places of matrices, fragments.
+typedef struct { uint at[ITEMS]; uint a[ITEMS][4]; uint b[ITEMS][2]; } Exchange;
+#define EXCHANGE(x) , __local Exchange *x
+#define EXCHANGED(x) , x
+#else
+#define EXCHANGE(x)
+#define EXCHANGED(x)
+#endif
+
+#if PRECISION == FLOAT32
+INLINE float to_operand(const float x) {
+#if EMULATED
+    // Nearest, ties away from zero: 10 bits of the fraction stay.
+    return as_float((as_uint(x) + 0x1000U) & 0xFFFFE000U);
+#else
+    uint bits;
+    ASM("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
+    return as_float(bits);
+#endif
+}
+#else
+// Two neighbours, the first in the lower half.
+INLINE uint to_operands(const float first, const float second) {
+#if EMULATED && PRECISION == BFLOAT16
+    return upper_1(first) >> 16 | (upper_1(second) & 0xFFFF0000U);
+#elif EMULATED
+    ushort2 bits;
+    vstore_half2_rte((float2)(first, second), 0, (half *)&bits);
+    return bits.x | (uint)bits.y << 16;
+#else
+    uint bits;
+#if PRECISION == BFLOAT16
+    ASM("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+#else
+    ASM("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+#endif
+    return bits;
+#endif
+}
+#endif
+
+INLINE void write_operands(__local operand *slab, const float4 *quads, const int count, const Reader r, const int along_edge, const int edge) {
+#pragma unroll UNROLLED
+    for (int i = 0; i < count; i++) {
+        const int line = r.line + i * r.step;
+        const float4 q = quads[i];
+        if (edge * TILE_K / 4 % ITEMS != 0 && line >= (along_edge ? TILE_K : edge)) break;
+#if PRECISION == FLOAT32
+        // Single values are read later, so that either orientation can become lines of k.
+        if (along_edge) {
+            *(__local float4 *)(slab + line * LINE(edge) + r.place) = (float4)(to_operand(q.x), to_operand(q.y), to_operand(q.z), to_operand(q.w));
+        } else {
+            __local operand *place = slab + r.place * LINE(edge) + line;
+            place[0] = to_operand(q.x);
+            place[LINE(edge)] = to_operand(q.y);
+            place[2 * LINE(edge)] = to_operand(q.z);
+            place[3 * LINE(edge)] = to_operand(q.w);
+        }
+#else
+        const int width = along_edge ? edge : TILE_K;
+        *(__local uint2 *)(slab + line * LINE(width) + r.place) = (uint2)(to_operands(q.x, q.y), to_operands(q.z, q.w));
+#endif
+    }
+}
+
+#if PRECISION != FLOAT32
+// Four matrices of 8 x 8 values into four registers; item 8 j + i of a warp names row i of matrix j. Each item gets two
+// neighbours of row item / 4 of every matrix, or of its transpose.
+INLINE void load_matrices(uint *r, const __local operand *row, const int transposed, const int item
+                          EXCHANGE(exchange), const __local operand *base) {
+#if EMULATED
+    exchange->at[item] = row - base;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    const int warp = item / 32 * 32, lane = item % 32;
+    for (int j = 0; j < 4; j++) {
+        const __local uint *rows = exchange->at + warp + 8 * j;
+        const int low = lane % 4 * 2, line = lane / 4;
+        r[j] = transposed ? base[rows[low] + line] | (uint)base[rows[low + 1] + line] << 16
+                          : base[rows[line] + low] | (uint)base[rows[line] + low + 1] << 16;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+#else
+    const uint place = (uint)(size_t)row;
+    if (transposed)
+        ASM("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(place) : "memory");
+    else
+        ASM("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(place) : "memory");
+#endif
+}
+#endif
+
+#if EMULATED
+INLINE float operand_of(const uint bits, const int half_of) {
+#if PRECISION == FLOAT32
+    return as_float(bits);
+#elif PRECISION == BFLOAT16
+    return as_float(half_of ? bits & 0xFFFF0000U : bits << 16);
+#else
+    const ushort value = (ushort)(bits >> 16 * half_of);
+    return vload_half(0, (const half *)&value);
+#endif
+}
+#endif
+
+// c [16 x 8] += a [16 x STEP_K] · b [STEP_K x 8] of one warp.
+INLINE void multiply_add(float *c, const uint *a, const uint *b, const int item EXCHANGE(exchange)) {
+#if EMULATED
+    for (int i = 0; i < 4; i++) exchange->a[item][i] = a[i];
+    for (int i = 0; i < 2; i++) exchange->b[item][i] = b[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    const int warp = item / 32 * 32, lane = item % 32;
+    for (int e = 0; e < 4; e++) {
+        const int row = lane / 4 + e / 2 * 8, column = lane % 4 * 2 + e % 2;
+        for (int k = 0; k < STEP_K; k++) {
+            // Registers go through rows, then through the halves of k; an item holds one or two neighbouring k of a half.
+            const int upper = k >= STEP_K / 2, inner = k % (STEP_K / 2), holder = STEP_K == 8 ? inner : inner / 2;
+            c[e] = fma(operand_of(exchange->a[warp + row % 8 * 4 + holder][row / 8 + 2 * upper], inner % 2),
+                       operand_of(exchange->b[warp + column * 4 + holder][upper], inner % 2), c[e]);
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+#elif PRECISION == FLOAT32
+    ASM("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#elif PRECISION == BFLOAT16
+    ASM("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    ASM("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb, INPUT(float, bias),
+                  OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
+                  const int depth, const int transpose_a, const int transpose_b) {
+    // Aligned for 16 bytes per lane.
+    __local float4 memory[2 * (SLAB(TILE_M) + SLAB(TILE_N)) * (STEP_K == 8 ? 4 : 2) / 16];
+#if EMULATED
+    __local Exchange exchanged;
+    __local Exchange *exchange = &exchanged;
+#endif
+    BIND(a);
+    BIND(b);
+    BIND(bias);
+    BIND(c);
+    const int item = get_local_id(0), lane = item % 32, warp = item / 32;
+    const int m0 = get_group_id(1) * TILE_M, n0 = get_group_id(0) * TILE_N;
+    // This warp's part of the tile.
+    const int wm = warp / WARPS_N * WARP_M, wn = warp % WARPS_N * WARP_N;
+    const int k0 = min(K, (int)get_group_id(2) * depth), k1 = min(K, k0 + depth);
+    Reader from_a = reader(a + (transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0), lda, transpose_a, TILE_M, TILE_K, ITEMS, 1, item);
+    Reader from_b = reader(b + (transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0), ldb, !transpose_b, TILE_N, TILE_K, ITEMS, 1, item);
+    const size_t step_a = transpose_a ? (size_t)TILE_K * lda : TILE_K, step_b = transpose_b ? TILE_K : (size_t)TILE_K * ldb;
+    c += get_group_id(2) * (size_t)M * ldc;
+
+    __local operand *slabs = (__local operand *)memory;
+    float4 next_a[READS_A], next_b[READS_B];
+    float sum[WARP_M / 16][WARP_N / 8][4];
+#pragma unroll UNROLLED
+    for (int i = 0; i < WARP_M / 16; i++)
+#pragma unroll UNROLLED
+        for (int j = 0; j < WARP_N / 8; j++)
+#pragma unroll UNROLLED
+            for (int e = 0; e < 4; e++) sum[i][j][e] = 0.0f;
+
+    int ks = k1 - k0, buffer = 0;
+    read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+    read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+    write_operands(slabs, next_a, READS_A, from_a, transpose_a, TILE_M);
+    write_operands(slabs + SLAB(TILE_M), next_b, READS_B, from_b, !transpose_b, TILE_N);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int kb = 0; kb < depth; kb += TILE_K) {
+        const int more = kb + TILE_K < depth;
+        if (more) {
+            from_a.p += step_a;
+            from_b.p += step_b;
+            ks -= TILE_K;
+            read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+            read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+        }
+        const __local operand *slab_a = slabs + buffer * (SLAB(TILE_M) + SLAB(TILE_N)), *slab_b = slab_a + SLAB(TILE_M);
+#pragma unroll UNROLLED
+        for (int k = 0; k < TILE_K; k += STEP_K) {
+            uint left[WARP_M / 16][4];
+#pragma unroll UNROLLED
+            for (int i = 0; i < WARP_M / 16; i++) {
+                const int m = wm + i * 16;
+#if PRECISION == FLOAT32
+                const __local float *place = slab_a + (k + lane % 4) * LINE(TILE_M) + m + lane / 4;
+                left[i][0] = as_uint(place[0]);
+                left[i][1] = as_uint(place[8]);
+                left[i][2] = as_uint(place[4 * LINE(TILE_M)]);
+                left[i][3] = as_uint(place[4 * LINE(TILE_M) + 8]);
+#else
+                // Matrices: the upper and the lower eight rows, then the same of the second eight k.
+                const int row = m + lane / 8 % 2 * 8, column = k + lane / 16 * 8;
+                const __local operand *place = transpose_a ? slab_a + (column + lane % 8) * LINE(TILE_M) + row
+                                                           : slab_a + (row + lane % 8) * LINE(TILE_K) + column;
+                load_matrices(left[i], place, transpose_a, item EXCHANGED(exchange), slabs);
+#endif
+            }
+#pragma unroll UNROLLED
+            for (int j = 0; j < WARP_N / 16; j++) {
+                const int n = wn + j * 16;
+                uint right[4];
+#if PRECISION == FLOAT32
+                const __local float *place = slab_b + (k + lane % 4) * LINE(TILE_N) + n + lane / 4;
+                right[0] = as_uint(place[0]);
+                right[1] = as_uint(place[4 * LINE(TILE_N)]);
+                right[2] = as_uint(place[8]);
+                right[3] = as_uint(place[4 * LINE(TILE_N) + 8]);
+#else
+                // Matrices: both eights of k of the first eight columns, then of the second.
+                const int row = k + lane / 8 % 2 * 8, column = n + lane / 16 * 8;
+                const __local operand *place = transpose_b ? slab_b + (column + lane % 8) * LINE(TILE_K) + row
+                                                           : slab_b + (row + lane % 8) * LINE(TILE_N) + column;
+                load_matrices(right, place, !transpose_b, item EXCHANGED(exchange), slabs);
+#endif
+#pragma unroll UNROLLED
+                for (int i = 0; i < WARP_M / 16; i++) {
+                    multiply_add(sum[i][2 * j], left[i], right, item EXCHANGED(exchange));
+                    multiply_add(sum[i][2 * j + 1], left[i], right + 2, item EXCHANGED(exchange));
+                }
+            }
+        }
+        buffer = 1 - buffer;
+        if (more) {
+            write_operands(slabs + buffer * (SLAB(TILE_M) + SLAB(TILE_N)), next_a, READS_A, from_a, transpose_a, TILE_M);
+            write_operands(slabs + buffer * (SLAB(TILE_M) + SLAB(TILE_N)) + SLAB(TILE_M), next_b, READS_B, from_b, !transpose_b, TILE_N);
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+#pragma unroll UNROLLED
+    for (int i = 0; i < WARP_M / 16; i++)
+#pragma unroll UNROLLED
+        for (int j = 0; j < WARP_N / 8; j++)
+#pragma unroll UNROLLED
+            for (int e = 0; e < 4; e++) {
+                const int m = m0 + wm + i * 16 + lane / 4 + e / 2 * 8, n = n0 + wn + j * 8 + lane % 4 * 2 + e % 2;
+                if (m < M && n < N) {
+                    const size_t at = (size_t)m * ldc + n;
+                    const float value = sum[i][j][e] + (bias ? bias[n] : 0.0f);
+                    c[at] = accumulate ? c[at] + value : value;
+                }
+            }
+}
+#endif
