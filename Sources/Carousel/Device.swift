@@ -53,9 +53,7 @@ public enum Device {
     /// Opens a device with one of its plans.
     /// - Throws: as `open`; `usage` for a plan the device does not offer.
     public static func open(_ selector: String, plan: String) throws -> any Backend {
-        if let index = openCLIndex(selector), let family = OpenCLBackend.KernelFamily.allCases.first(where: { $0.plan == plan }) {
-            return try OpenCLBackend(device: index, family: family)
-        }
+        if let index = openCLIndex(selector), let backend = try OpenCLBackend(device: index, plan: plan) { return backend }
         let backend = try open(selector)
         guard backend.plan == plan else {
             throw CarouselError(.usage, "\(selector) has no plan '\(plan)'", hint: try plans(selector).joined(separator: ", "))

@@ -8,7 +8,8 @@ import Foundation
 /// operations: `gpu` (work-groups and local memory) and `cpu` (one work-item per group, wide vectors, register
 /// tiles), chosen by the device's type.
 ///
-/// Environment: `CAROUSEL_KERNEL_FAMILY=gpu|cpu` chooses the family, `CAROUSEL_KERNEL_CACHE=off` switches the
+/// Environment: `CAROUSEL_KERNEL_FAMILY=gpu|cpu` chooses the family,
+/// `CAROUSEL_RECURRENT_PLAN=stepwise|fused|persistent` how its gpu kernels run recurrent layers, `CAROUSEL_KERNEL_CACHE=off` switches the
 /// cache of built programs off, `CAROUSEL_KERNEL_DIRECTORY` names a folder whose `.cl` files replace the
 /// embedded ones of the same name, `CAROUSEL_BUFFER_REUSE=off` makes every tensor a new buffer of exactly
 /// its size that holds NaN, `CAROUSEL_TUNING` names a row of `Tuning.table`.
@@ -26,7 +27,12 @@ public final class OpenCLBackend: MemoryPlanner {
     /// How the kernels' work is cut; never changes a result.
     public let tuning: Tuning
     public var scalarType: ElementType { .float32 }
-    public var plan: String { family.plan }
+    public var plan: String { Self.plan(family, forcedPlan) }
+    /// How the gpu kernels run recurrent layers; nil = as their shapes suggest.
+    let forcedPlan: RecurrentPlan?
+    let meetings: Meetings
+    /// Told what a user should know of the device; writes to the standard error unless set.
+    public var notice: (String) -> Void = { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
 
     let context: OpenCLContext
     let queue: CommandQueue
@@ -45,8 +51,19 @@ public final class OpenCLBackend: MemoryPlanner {
     }
 
     /// The same with the kernels of one family, whatever the device's type and the environment say.
-    public convenience init(device index: Int, family: KernelFamily) throws {
-        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family)
+    /// - Parameter recurrentPlan: of the gpu family; nil = what `CAROUSEL_RECURRENT_PLAN` says, or the layers' shapes.
+    public convenience init(device index: Int, family: KernelFamily, recurrentPlan: RecurrentPlan? = nil) throws {
+        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family,
+                      recurrentPlan: recurrentPlan)
+    }
+
+    /// The same with one of `plans(device:)`.
+    /// - Returns: nil for a name that is none of them.
+    public convenience init?(device index: Int, plan: String) throws {
+        guard let (family, recurrent) = Self.choices.first(where: { Self.plan($0, $1) == plan }) else { return nil }
+        var environment = ProcessInfo.processInfo.environment
+        environment[EnvironmentSettings.recurrentPlan.rawValue] = nil
+        try self.init(device: index, cacheDirectory: nil, environment: environment, family: family, recurrentPlan: recurrent)
     }
 
     /// The same with explicit environment variables.
@@ -58,14 +75,24 @@ public final class OpenCLBackend: MemoryPlanner {
     /// - Throws: as `init(device:)`.
     public static func plans(device index: Int) throws -> [String] {
         let own = try find(index).description.type == .cpu ? KernelFamily.cpu : .gpu
-        return [own.plan] + KernelFamily.allCases.filter { $0 != own }.map(\.plan)
+        // A device that does not run the gpu kernels unasked has no use for a choice among their plans.
+        return [own.plan] + choices.map { plan($0, $1) }.filter { !KernelFamily.allCases.map(\.plan).contains($0) || ($0 != own.plan && own == .gpu) }
+    }
+
+    private static let choices: [(KernelFamily, RecurrentPlan?)] =
+        [(.gpu, nil)] + RecurrentPlan.allCases.map { (.gpu, $0) } + [(.cpu, nil)]
+
+    private static func plan(_ family: KernelFamily, _ recurrent: RecurrentPlan?) -> String {
+        guard family == .gpu, let recurrent else { return family.plan }
+        return "\(family.plan), \(recurrent.title)"
     }
 
     /// - Parameters:
     ///   - chosen: nil = what `CAROUSEL_KERNEL_FAMILY` says, or the device's type.
+    ///   - recurrentPlan: nil = what `CAROUSEL_RECURRENT_PLAN` says.
     ///   - edited: kernel files by name whose text replaces the one inside the program; how tests plant faults.
     init(device index: Int, cacheDirectory: URL?, environment: [String: String], family chosen: KernelFamily?,
-         replacing edited: [String: String] = [:]) throws {
+         recurrentPlan: RecurrentPlan? = nil, replacing edited: [String: String] = [:]) throws {
         let found = try Self.find(index)
         device = found.description
         switch (chosen, environment["CAROUSEL_KERNEL_FAMILY"] ?? "") {
@@ -77,6 +104,8 @@ public final class OpenCLBackend: MemoryPlanner {
             }
             family = named
         }
+        forcedPlan = try recurrentPlan ?? RecurrentPlan.named(environment[EnvironmentSettings.recurrentPlan.rawValue])
+        meetings = Meetings()
         tuning = try Tuning.named(environment["CAROUSEL_TUNING"])
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found.handle)
         queue = try CommandQueue(context)
@@ -98,6 +127,7 @@ public final class OpenCLBackend: MemoryPlanner {
     /// The planner of `backend`.
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
+        (forcedPlan, meetings) = (backend.forcedPlan, Meetings(refused: backend.meetings.refused))
         (context, queue, programs) = (backend.context, backend.queue, backend.programs)
         // Without a limit for one buffer, so that the plan can tell how large it would have to be.
         memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses)
@@ -180,9 +210,13 @@ extension OpenCLBackend {
             return
         }
         try queue.read(buffer(of: tensor), at: tensor.offset * tensor.type.byteCount, into: bytes)  // sync point
+        try lookAtMeetings()
     }
 
-    public func finish() throws { try queue.finish() }  // sync point
+    public func finish() throws {
+        try queue.finish()  // sync point
+        try lookAtMeetings()
+    }
 
     public var allocatedBytes: Int { memory.allocatedBytes }
     /// Largest value `allocatedBytes` had.
