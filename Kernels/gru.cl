@@ -149,6 +149,7 @@ static void cell_backward(const int part, const float d, const __global float *b
         gru_cell_reset_backward_1(d, before, H, state, gates);
 }
 
+#ifndef PLAN
 // RESET_AFTER: the whole cell from product = W_hh h(t - 1) [B, 3H].
 __kernel void gru_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                        const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
@@ -247,6 +248,7 @@ __kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_h),
     const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
     gru_reset_backward_1(dreset + state, previous_h + at, H, carry + state, gates + (size_t)(n0 + b) * 3 * H + j);
 }
+#endif
 #endif
 
 #if FAMILY != GPU_FAMILY

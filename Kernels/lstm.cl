@@ -105,6 +105,7 @@ static void cell_backward(const int part, const float d, const __global float *b
     lstm_cell_backward_1(d, kept, before, H, state, gates);
 }
 
+#ifndef PLAN
 // `output` [N, H]: y without a projection (h_state and previous_h are then written too), hidden with one.
 __kernel void lstm_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                         const int n0, const int active, const int H, OUTPUT(float, output), OUTPUT(float, h_state),
@@ -151,6 +152,7 @@ __kernel void lstm_step_backward(INPUT(float, dy), INPUT(float, dhidden), INPUT(
     lstm_backward_1(AT(dy, at), dhidden + state, cells + at, AT(previous_rows, state), H, c_carry + state,
                     gates + (size_t)n * 4 * H + j);
 }
+#endif
 #endif
 
 #if FAMILY != GPU_FAMILY

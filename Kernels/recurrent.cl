@@ -8,6 +8,13 @@
 // sums are added in their order. Each slice is one chain of fma in the order of k, DEPTH apart from block to block.
 // A result therefore depends on COLUMN_GATES, UNITS, SLICES, KEEP and K only, not on how many groups there are.
 #if FAMILY != CPU_FAMILY
+// The kernels that are compiled: those of both plans or of one.
+#define BOTH_PLANS 0
+#define FUSED_PLAN 1
+#define PERSISTENT_PLAN 2
+#ifndef PLAN
+#define PLAN BOTH_PLANS
+#endif
 #ifndef COLUMN_GATES
 #define COLUMN_GATES 1
 #endif
@@ -29,6 +36,16 @@
 // Slices lie four floats further apart than they are long: items of one slice read the same address at once, and those
 // of the next slice another memory bank.
 #define PITCH (KEEP + 4)
+
+// Unrolled, small arrays become registers. Compilers for CPUs have none to spare and take much longer.
+#ifndef UNROLL
+#define UNROLL 0
+#endif
+#if UNROLL
+#define UNROLLED _Pragma("unroll")
+#else
+#define UNROLLED
+#endif
 
 // What enters a product: h, weights, gradients of gates.
 #ifndef ROUND_OPERAND
@@ -52,20 +69,20 @@ static float operand_at(const Operand *x, const int b, const int k) {
 // The weights of one block of k of one tile, which begin at `packed`.
 static void load_weights(float *w, const __global float *packed) {
     packed += get_local_id(0);
-#pragma unroll
+    UNROLLED
     for (int i = 0; i < KEEP; i++) w[i] = packed[i * ITEMS];
 }
 
-// The sums of `rows` <= ROWS rows from b0 on, each in SLICES parts. `packed`: the tile's weights in `blocks` blocks,
-// read here unless there is one and w holds it.
+// The sums of `rows` <= ROWS rows from b0 on, each in SLICES parts; 0 if there are no rows. `packed`: the tile's weights in
+// `blocks` blocks, read here unless there is one and w holds it.
 static void tile_sums(const Operand *x, const int b0, const int rows, const __global float *packed, const int blocks,
                       float *w, __local float4 *operand, __local float *partial) {
     const int item = get_local_id(0), slice = item / COLUMNS;
     __local float *staged = (__local float *)operand;
     float sum[ROWS];
-#pragma unroll
+    UNROLLED
     for (int r = 0; r < ROWS; r++) sum[r] = 0.0f;
-    for (int block = 0; block < blocks; block++) {
+    for (int block = 0; rows > 0 && block < blocks; block++) {
         const int k0 = block * DEPTH, mine = k0 + slice * KEEP;
         if (blocks > 1) load_weights(w, packed + (size_t)k0 * COLUMNS);
         // Until here other items may still have read what is staged or summed now.
@@ -78,9 +95,9 @@ static void tile_sums(const Operand *x, const int b0, const int rows, const __gl
         barrier(CLK_LOCAL_MEM_FENCE);
         if (mine < x->to && mine + KEEP > x->from) {
             const __local float4 *own = operand + slice * (PITCH / 4);
-#pragma unroll
+            UNROLLED
             for (int i = 0; i < KEEP; i += 4) {
-#pragma unroll
+                UNROLLED
                 for (int r = 0; r < ROWS; r++) {
                     const float4 v = own[r * SLICES * (PITCH / 4) + i / 4];
                     sum[r] = fma(v.x, w[i], sum[r]);
@@ -91,7 +108,7 @@ static void tile_sums(const Operand *x, const int b0, const int rows, const __gl
             }
         }
     }
-#pragma unroll
+    UNROLLED
     for (int r = 0; r < ROWS; r++) partial[r * ITEMS + item] = sum[r];
     barrier(CLK_LOCAL_MEM_FENCE);
 }
@@ -133,13 +150,13 @@ __kernel void recurrent_pack(INPUT(float, weights), const int gate_stride, const
 #define FENCE() mem_fence(CLK_GLOBAL_MEM_FENCE)
 #endif
 
-// Waits until `awaited` arrivals; 0 when that took more than `limit` looks, or somebody else gave up: then `refused`
-// keeps later launches from trying.
+// Waits until `awaited` arrivals, this one among them, or for nobody if that is 0; then all see what all wrote before.
+// Returns 0 when that took more than `limit` looks, or somebody else gave up: `refused` keeps later launches from trying.
 static int meet(volatile __global int *meeting, volatile __global int *refused, const int awaited, const int limit,
                 __local int *met) {
     FENCE();
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-    if (get_local_id(0) == 0) {
+    if (get_local_id(0) == 0 && awaited > 0) {
         volatile __global int *arrived = meeting + ARRIVED(get_group_id(1));
         int together = 1;
         FENCE();
@@ -153,6 +170,18 @@ static int meet(volatile __global int *meeting, volatile __global int *refused, 
         *met = together;
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    return *met;
+}
+
+// Whether a group has something to do: to take part, or with `rescue` to complete what a failure left undone. Whoever
+// starts after a failure leaves everything to the rescue.
+static int starts(volatile __global int *meeting, volatile __global int *refused, const int rescue, __local int *met) {
+    if (get_local_id(0) == 0) {
+        const int failed = rescue ? !meeting[FAILED] : *refused;
+        if (failed && !rescue) atomic_xchg(meeting + FAILED, 1);
+        *met = !failed;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
     return *met;
 }
 #endif

@@ -37,12 +37,12 @@ static void forward_phase(const Forward *f, const int phase, const int tile, con
     const Operand x = {part ? f->kept + (size_t)n0 * H : before, 0, H, 0, H, 0, H};
     for (int b = b0; b < b1; b += ROWS) {
         const int rows = min(ROWS, b1 - b);
-        if (x.first) tile_sums(&x, b, rows, tile_weights(f, tile), f->blocks, w, operand, partial);
+        tile_sums(&x, b, x.first ? rows : 0, tile_weights(f, tile), f->blocks, w, operand, partial);
         for (int e = get_local_id(0); e < rows * UNITS; e += ITEMS) {
             const int r = e / UNITS, unit = e % UNITS, j = tile * UNITS + unit, n = n0 + b + r;
             if (j >= H) continue;
             float u[COLUMN_GATES];
-            for (int g = 0; g < COLUMN_GATES; g++) u[g] = x.first ? whole_sum(partial, r, g * UNITS + unit) : 0.0f;
+            for (int g = 0; g < COLUMN_GATES; g++) u[g] = whole_sum(partial, r, g * UNITS + unit);
             const size_t at = (size_t)n * H + j, row = (size_t)(b + r) * H + j;
             const float h = before ? before[row] : 0.0f;
             const float next = cell_forward(
@@ -56,6 +56,7 @@ static void forward_phase(const Forward *f, const int phase, const int tile, con
     }
 }
 
+#if PLAN != PERSISTENT_PLAN
 // One phase. Group (tile, block of `height` rows).
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void recurrent_forward_step(FORWARD_OPERANDS, const int phase, const int height) {
@@ -67,7 +68,9 @@ void recurrent_forward_step(FORWARD_OPERANDS, const int phase, const int height)
     if (blocks == 1) load_weights(w, tile_weights(&f, tile));
     forward_phase(&f, phase, tile, b0, min(b0 + height, offsets[t + 1] - offsets[t]), w, operand, partial);
 }
+#endif
 
+#if PLAN != FUSED_PLAN
 // All phases, for groups (p, block of `height` rows) that are resident together; `workers` of them share a block of rows.
 // With `rescue` one group for each block of rows does what those of the launch before left undone, and waits for nobody.
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
@@ -81,33 +84,24 @@ void recurrent_forward_sequence(FORWARD_OPERANDS, const int height, const int wo
     BIND(meeting);
     BIND(refused);
     const int group = get_group_id(0), groups = get_num_groups(0), block = get_group_id(1), b0 = block * height;
-    if (get_local_id(0) == 0) {
-        // Whoever starts after a failure leaves everything to the rescue, which has nothing to do without one.
-        volatile __global int *failed = meeting + FAILED, *before = refused;
-        together = rescue ? *failed : !*before;
-        if (!together && !rescue) atomic_xchg(failed, 1);
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    int go_on = together;
+    const int phases = T * CELL_PHASES;
     const int held = blocks == 1 && f.tiles <= groups;
-    if (go_on && held && group < f.tiles) load_weights(w, tile_weights(&f, group));
-    int phase = 0, met = 0;
-    for (; go_on && phase < T * CELL_PHASES; phase++) {
-        const int t = phase / CELL_PHASES, b1 = min(b0 + height, offsets[t + 1] - offsets[t]);
-        if (b1 <= b0) break;
-        if (phase > 0 && !rescue) {
-            met += groups;
-            go_on = meet(meeting, refused, met, limit, &together);
-            if (!go_on) break;
-        } else {
-            barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-        }
+    int going = starts(meeting, refused, rescue, &together), done = 0, met = 0;
+    if (going && held && group < f.tiles) load_weights(w, tile_weights(&f, group));
+    for (int phase = 0; going && phase < phases; phase++) {
+        // Without rows the block has not begun yet, or has ended.
+        const int b1 = min(b0 + height, offsets[phase / CELL_PHASES + 1] - offsets[phase / CELL_PHASES]);
+        const int waits = b1 > b0 && phase > 0 && !rescue;
+        met += waits ? groups : 0;
+        going = meet(meeting, refused, waits ? met : 0, limit, &together);
         for (int tile = group; tile < f.tiles; tile += groups) {
-            if (rescue && meeting[DONE(tile % workers, block)] > phase) continue;
-            if (blocks == 1 && !held) load_weights(w, tile_weights(&f, tile));
-            forward_phase(&f, phase, tile, b0, b1, w, operand, partial);
+            const int missing = going && !(rescue && meeting[DONE(tile % workers, block)] > phase);
+            if (missing && blocks == 1 && !held) load_weights(w, tile_weights(&f, tile));
+            forward_phase(&f, phase, tile, b0, missing ? b1 : b0, w, operand, partial);
         }
+        done += going;
     }
-    if (!rescue && get_local_id(0) == 0) meeting[DONE(group, block)] = phase;
+    if (!rescue && get_local_id(0) == 0) meeting[DONE(group, block)] = done;
 }
+#endif
 #endif

@@ -61,6 +61,7 @@ static void cell_backward(const int part, const float d, const __global float *b
     rnn_cell_backward_1(d, gates);
 }
 
+#ifndef PLAN
 __kernel void rnn_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                        const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
                        OUTPUT(float, gates), OUTPUT(float, previous_h)) {
@@ -90,6 +91,7 @@ __kernel void rnn_step_backward(INPUT(float, dy), INPUT(float, carry), const int
     const size_t at = (size_t)(n0 + b) * H + j;
     rnn_backward_1(AT(dy, at), carry + (size_t)b * H + j, gates + at);
 }
+#endif
 #endif
 
 #if FAMILY != GPU_FAMILY

@@ -20,7 +20,7 @@ extension OpenCLBackend {
     func unitsForward(_ pass: RecurrentPass, _ operands: RecurrentOperands, persistent: Bool) throws {
         let h = pass.hiddenWidth, cell = pass.cell, layout = pass.layout.layout, kept = pass.activations
         let tiling = try requiredTiling(gates: cell.gateCount, hidden: h, depth: h)
-        let definitions = defines(pass) + tiling.defines
+        let definitions = unitDefines(pass, tiling, persistent: persistent)
         let packed = try makeTensor(shape: tiling.packedShape)
         try packUnits(.recurrentForward(cell.kind, .pack), definitions, tiling, pass.weights.wHH, gateStride: h * h, unitStride: h, depthStride: 1,
                       hidden: h, depth: h, into: packed)
@@ -46,7 +46,7 @@ extension OpenCLBackend {
                        persistent: Bool) throws {
         let h = pass.hiddenWidth, cell = pass.cell, layout = pass.layout.layout, depth = cell.gateCount * h
         let tiling = try requiredTiling(gates: 1, hidden: h, depth: depth)
-        let definitions = defines(pass) + tiling.defines
+        let definitions = unitDefines(pass, tiling, persistent: persistent)
         let packed = try makeTensor(shape: tiling.packedShape)
         try packUnits(.recurrentBackward(cell.kind, .pack), definitions, tiling, pass.weights.wHH, gateStride: 0, unitStride: 1, depthStride: h,
                       hidden: h, depth: depth, into: packed)
@@ -89,6 +89,11 @@ extension OpenCLBackend {
     /// How often a group looks for the others before it gives up: seconds, where a look takes some hundred nanoseconds
     /// on a GPU, and one or two on a CPU, whose threads may have to wait for a core meanwhile.
     private var meetingPatience: Int { device.type == .cpu ? 1 << 30 : 1 << 22 }
+
+    private func unitDefines(_ pass: RecurrentPass, _ tiling: RecurrentTiling, persistent: Bool) -> KernelDefines {
+        defines(pass) + tiling.defines + ["PLAN": persistent ? 2 : 1, "UNROLL": device.type == .cpu ? 0 : 1,
+                                          "NVIDIA": device.vendor.contains("NVIDIA") ? 1 : 0]
+    }
 
     private func requiredTiling(gates: Int, hidden: Int, depth: Int) throws -> RecurrentTiling {
         guard let tiling = recurrentTiling(gates: gates, hidden: hidden, depth: depth) else {
