@@ -19,12 +19,12 @@
 // explicit fma, so devices that round each operation correctly agree to the bit. NaN passes through:
 // comparisons with it are false, and each choice keeps x then.
 //
-// exp and tanh: polynomials of the Cephes library (Moshier), expf and tanhf.
+// exp: the polynomial of the Cephes library (Moshier), expf; tanh from e^2x - 1.
 #define DEFINE_MATH(F, I, S)                                                                         \
-    static F exp_##S(F x) {                                                                          \
-        x = x < (F)(-87.33f) ? (F)(-87.33f) : x;                                                     \
-        x = x > (F)(88.37f) ? (F)(88.37f) : x;                                                       \
-        F n = rint(x * 1.44269504088896341f);                                                        \
+    /* x = n ln 2 + r: e^r - 1, and n in the low bits of `shifted` (1.5 * 2^23 makes it an integer). */\
+    static F exp_minus_one_##S(F x, F *shifted) {                                                    \
+        *shifted = fma(x, (F)(1.44269504088896341f), (F)(12582912.0f));                              \
+        F n = *shifted - 12582912.0f;                                                                \
         F r = fma(-n, (F)(0.693359375f), x);                                                         \
         r = fma(-n, (F)(-2.12194440e-4f), r);                                                        \
         F p = (F)(1.9875691500e-4f);                                                                 \
@@ -33,21 +33,23 @@
         p = fma(p, r, (F)(4.1665795894e-2f));                                                        \
         p = fma(p, r, (F)(1.6666665459e-1f));                                                        \
         p = fma(p, r, (F)(5.0000001201e-1f));                                                        \
-        F y = fma(p, r * r, r) + 1.0f;                                                               \
-        return y * AS_FLOAT_##S((CONVERT_INT_##S(n) + 127) << 23);                                   \
+        return fma(p, r * r, r);                                                                     \
+    }                                                                                                \
+    static F power_of_two_##S(F n) { return AS_FLOAT_##S((AS_INT_##S(n) << 23) + 0x3F800000); }      \
+    static F exp_##S(F x) {                                                                          \
+        x = x < (F)(-87.33f) ? (F)(-87.33f) : x;                                                     \
+        x = x > (F)(88.37f) ? (F)(88.37f) : x;                                                       \
+        F n, p = exp_minus_one_##S(x, &n);                                                           \
+        return (p + 1.0f) * power_of_two_##S(n);                                                     \
     }                                                                                                \
     static F sigmoid_##S(F x) { return 1.0f / (1.0f + exp_##S(-x)); }                                \
+    /* e / (e + 2) with e = e^2x - 1, which keeps its digits near 0. */                              \
     static F tanh_##S(F x) {                                                                         \
-        F a = fabs(x);                                                                               \
-        F z = x * x;                                                                                 \
-        F p = (F)(-5.70498872745e-3f);                                                               \
-        p = fma(p, z, (F)(2.06390887954e-2f));                                                       \
-        p = fma(p, z, (F)(-5.37397155531e-2f));                                                      \
-        p = fma(p, z, (F)(1.33314422036e-1f));                                                       \
-        p = fma(p, z, (F)(-3.33332819422e-1f));                                                      \
-        F small = fma(x * z, p, x);                                                                  \
-        F large = copysign(1.0f - 2.0f / (exp_##S(2.0f * a) + 1.0f), x);                             \
-        return a < (F)(0.625f) ? small : large;                                                      \
+        x = x < (F)(-10.0f) ? (F)(-10.0f) : x;                                                       \
+        x = x > (F)(10.0f) ? (F)(10.0f) : x;                                                         \
+        F n, p = exp_minus_one_##S(x + x, &n), power = power_of_two_##S(n);                          \
+        F e = fma(power, p, power - 1.0f);                                                           \
+        return e / (e + 2.0f);                                                                       \
     }                                                                                                \
     static F activate_##S(int kind, F x) {                                                           \
         if (kind == TANH) return tanh_##S(x);                                                        \
@@ -75,8 +77,8 @@
 
 #define AS_FLOAT_1 as_float
 #define AS_FLOAT_16 as_float16
-#define CONVERT_INT_1 convert_int
-#define CONVERT_INT_16 convert_int16
+#define AS_INT_1 as_int
+#define AS_INT_16 as_int16
 DEFINE_MATH(float, int, 1)
 DEFINE_MATH(float16, int16, 16)
 
@@ -166,6 +168,61 @@ static void copy_row(const __global float *from, __global float *to, int count) 
 #define EACH_COLUMN(j, count) for (int j = get_global_id(0); j < count; j += get_global_size(0))
 #endif
 
+// The type to which operands of products are rounded, to nearest and ties to even: values of `Precision` on the host.
+// Sums are float32 in any. Neither type needs an extension: bfloat16 is the upper half of a float32, and OpenCL converts
+// float16 on the way into and out of memory.
+#define FLOAT32 0
+#define BFLOAT16 1
+#define FLOAT16 2
+#ifndef PRECISION
+#define PRECISION FLOAT32
+#endif
+
+// Operands as local memory keeps them: `stored`, four of them `stored4`.
+#if PRECISION == FLOAT32
+typedef float stored;
+typedef float4 stored4;
+#define UNITS_PER_FLOAT4 1
+#define LOAD_QUAD(p) (*(p))
+#define STORE_QUAD(v, p) (*(p) = (v))
+#define STORE_STORED(v, p) (*(p) = (v))
+#define rounded_1(x) (x)
+#define rounded_8(x) (x)
+#else
+typedef ushort stored;
+typedef ushort4 stored4;
+#define UNITS_PER_FLOAT4 2
+#if PRECISION == BFLOAT16
+// Half of the last kept bit, less where that bit is 0, carries into what is kept. A NaN would become an infinity so.
+#define DEFINE_ROUNDED(F, U, S)                                                                         \
+    static U upper_##S(const F x) {                                                                     \
+        const U bits = as_##U(x);                                                                       \
+        return isnan(x) ? bits | 0x400000U : bits + 0x7FFFU + (bits >> 16 & 1U);                        \
+    }                                                                                                   \
+    static F rounded_##S(const F x) { return as_##F(upper_##S(x) & 0xFFFF0000U); }
+DEFINE_ROUNDED(float, uint, 1)
+DEFINE_ROUNDED(float4, uint4, 4)
+DEFINE_ROUNDED(float8, uint8, 8)
+#define LOAD_QUAD(p) as_float4(convert_uint4(*(p)) << 16)
+#define STORE_QUAD(v, p) (*(p) = convert_ushort4(upper_4(v) >> 16))
+#define STORE_STORED(v, p) (*(p) = (ushort)(upper_1(v) >> 16))
+#else
+static float rounded_1(const float x) {
+    ushort half_bits;
+    vstore_half_rte(x, 0, (half *)&half_bits);
+    return vload_half(0, (const half *)&half_bits);
+}
+static float8 rounded_8(const float8 x) {
+    ushort8 half_bits;
+    vstore_half8_rte(x, 0, (half *)&half_bits);
+    return vload_half8(0, (const half *)&half_bits);
+}
+#define LOAD_QUAD(p) vloada_half4(0, (const __local half *)(p))
+#define STORE_QUAD(v, p) vstorea_half4_rte(v, 0, (__local half *)(p))
+#define STORE_STORED(v, p) vstore_half_rte(v, 0, (__local half *)(p))
+#endif
+#endif
+
 #if FAMILY != GPU_FAMILY
 static float add_lanes(float16 v) {
     const float8 a = v.lo + v.hi;
@@ -179,7 +236,7 @@ static float add_lanes(float16 v) {
 // The register tile of the `cpu` family: c[i, j] = (c[i, j] if `load`) + sum over k of a[i, k] * panel[k, j]
 // + bias[j], for i < rows <= 8 and j < columns <= 32. a[i, k] lies at i * a_row + k * a_step; the panel's rows of 32
 // lie panel_step apart (32 if it was packed), zero past the last column. Sixteen accumulators of 16 floats stay in
-// registers; rows past `rows` repeat the last one and are not stored. Each element is one chain of fma in the order
+// registers; rows past `rows` repeat the last one and are not stored. a is rounded to PRECISION, as the panel is already. Each element is one chain of fma in the order
 // of k.
 static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, const __global float *panel,
                       size_t panel_step, int K, const __global float *bias, __global float *c, size_t c_row, int rows,
@@ -206,9 +263,15 @@ static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, cons
     for (int k = 0; k < K; k++) {
         const float16 b0 = vload16(0, panel), b1 = vload16(1, panel);
         panel += panel_step;
+#if PRECISION == FLOAT32
+#define LEFT(i) a##i[at]
+#else
+        const float8 left = rounded_8((float8)(a0[at], a1[at], a2[at], a3[at], a4[at], a5[at], a6[at], a7[at]));
+#define LEFT(i) left.s##i
+#endif
 #define MULTIPLY_ROW(i)                                 \
     {                                                   \
-        const float16 x = (float16)(a##i[at]);          \
+        const float16 x = (float16)(LEFT(i));           \
         c##i##0 = fma(x, b0, c##i##0);                  \
         c##i##1 = fma(x, b1, c##i##1);                  \
     }

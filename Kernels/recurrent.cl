@@ -47,10 +47,30 @@
 #define UNROLLED
 #endif
 
-// What enters a product: h, weights, gradients of gates.
-#ifndef ROUND_OPERAND
-#define ROUND_OPERAND(x) (x)
+// Recurrent weights as registers keep them: `weight`, WEIGHTS of them in one. FOUR_WEIGHTS(w, i) are those of k = i, ...
+#if PRECISION == FLOAT32
+typedef float weight;
+#define WEIGHTS 1
+#define FOUR_WEIGHTS(w, i) (float4)((w)[i], (w)[(i) + 1], (w)[(i) + 2], (w)[(i) + 3])
+#else
+typedef uint weight;
+#define WEIGHTS 2
+#if PRECISION == BFLOAT16
+#define BITS(x) (upper_1(x) >> 16)
+#define TWO_WEIGHTS(bits) (float2)(as_float((bits) << 16), as_float((bits) & 0xFFFF0000U))
+#else
+static uint half_bits(const float x) {
+    ushort bits;
+    vstore_half_rte(x, 0, (half *)&bits);
+    return bits;
+}
+static float2 half_values(const uint bits) { return vload_half2(0, (const half *)&bits); }
+#define BITS half_bits
+#define TWO_WEIGHTS half_values
 #endif
+#define FOUR_WEIGHTS(w, i) (float4)(TWO_WEIGHTS((w)[(i) / 2]), TWO_WEIGHTS((w)[(i) / 2 + 1]))
+#endif
+#define KEPT (KEEP / WEIGHTS)
 
 // The left operand of a product. Row b, element k lies in `first` for k < split, else in `second`; only elements
 // `from` ..< `to` count. Other work-groups wrote it, perhaps in this launch: volatile reads are not answered from a
@@ -67,16 +87,16 @@ static float operand_at(const Operand *x, const int b, const int k) {
 }
 
 // The weights of one block of k of one tile, which begin at `packed`.
-static void load_weights(float *w, const __global float *packed) {
+static void load_weights(weight *w, const __global weight *packed) {
     packed += get_local_id(0);
     UNROLLED
-    for (int i = 0; i < KEEP; i++) w[i] = packed[i * ITEMS];
+    for (int i = 0; i < KEPT; i++) w[i] = packed[i * ITEMS];
 }
 
 // The sums of `rows` <= ROWS rows from b0 on, each in SLICES parts; 0 if there are no rows. `packed`: the tile's weights in
 // `blocks` blocks, read here unless there is one and w holds it.
-static void tile_sums(const Operand *x, const int b0, const int rows, const __global float *packed, const int blocks,
-                      float *w, __local float4 *operand, __local float *partial) {
+static void tile_sums(const Operand *x, const int b0, const int rows, const __global weight *packed, const int blocks,
+                      weight *w, __local float4 *operand, __local float *partial) {
     const int item = get_local_id(0), slice = item / COLUMNS;
     __local float *staged = (__local float *)operand;
     float sum[ROWS];
@@ -84,26 +104,27 @@ static void tile_sums(const Operand *x, const int b0, const int rows, const __gl
     for (int r = 0; r < ROWS; r++) sum[r] = 0.0f;
     for (int block = 0; rows > 0 && block < blocks; block++) {
         const int k0 = block * DEPTH, mine = k0 + slice * KEEP;
-        if (blocks > 1) load_weights(w, packed + (size_t)k0 * COLUMNS);
+        if (blocks > 1) load_weights(w, packed + (size_t)block * KEPT * ITEMS);
         // Until here other items may still have read what is staged or summed now.
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int e = item; e < ROWS * DEPTH; e += ITEMS) {
             const int r = e / DEPTH, d = e % DEPTH;
             staged[(r * SLICES + d / KEEP) * PITCH + d % KEEP] =
-                r < rows ? ROUND_OPERAND(operand_at(x, b0 + r, k0 + d)) : 0.0f;
+                r < rows ? rounded_1(operand_at(x, b0 + r, k0 + d)) : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         if (mine < x->to && mine + KEEP > x->from) {
             const __local float4 *own = operand + slice * (PITCH / 4);
             UNROLLED
             for (int i = 0; i < KEEP; i += 4) {
+                const float4 m = FOUR_WEIGHTS(w, i);
                 UNROLLED
                 for (int r = 0; r < ROWS; r++) {
                     const float4 v = own[r * SLICES * (PITCH / 4) + i / 4];
-                    sum[r] = fma(v.x, w[i], sum[r]);
-                    sum[r] = fma(v.y, w[i + 1], sum[r]);
-                    sum[r] = fma(v.z, w[i + 2], sum[r]);
-                    sum[r] = fma(v.w, w[i + 3], sum[r]);
+                    sum[r] = fma(v.x, m.x, sum[r]);
+                    sum[r] = fma(v.y, m.y, sum[r]);
+                    sum[r] = fma(v.z, m.z, sum[r]);
+                    sum[r] = fma(v.w, m.w, sum[r]);
                 }
             }
         }
@@ -120,20 +141,26 @@ static float whole_sum(const __local float *partial, const int r, const int colu
     return sum;
 }
 
-// packed [tiles][blocks][KEEP][ITEMS]: each tile's weights in the order in which its items read them, zero past H and K.
+// packed [tiles][blocks][KEPT][ITEMS]: each tile's weights in the order in which its items read them, zero past H and K.
 // Gate g of unit j and k is at g * gate_stride + j * unit_stride + k * k_stride. Item (item, i, tile * blocks + block).
 __kernel void recurrent_pack(INPUT(float, weights), const int gate_stride, const int unit_stride, const int k_stride,
-                             const int H, const int K, const int blocks, OUTPUT(float, packed)) {
+                             const int H, const int K, const int blocks, OUTPUT(weight, packed)) {
     BIND(weights);
     BIND(packed);
     const int item = get_global_id(0), i = get_global_id(1), panel = get_global_id(2);
-    if (item >= ITEMS || i >= KEEP) return;
+    if (item >= ITEMS || i >= KEPT) return;
     const int slice = item / COLUMNS, column = item % COLUMNS;
     const int gate = column / UNITS, j = panel / blocks * UNITS + column % UNITS;
-    const int k = panel % blocks * DEPTH + slice * KEEP + i;
-    packed[((size_t)panel * KEEP + i) * ITEMS + item] =
-        j < H && k < K ? ROUND_OPERAND(weights[(size_t)gate * gate_stride + (size_t)j * unit_stride + (size_t)k * k_stride])
-                       : 0.0f;
+    const int k = panel % blocks * DEPTH + slice * KEEP + i * WEIGHTS;
+    weights += (size_t)gate * gate_stride + (size_t)j * unit_stride;
+    const float first = j < H && k < K ? weights[(size_t)k * k_stride] : 0.0f;
+#if PRECISION == FLOAT32
+    const weight value = first;
+#else
+    const float second = j < H && k + 1 < K ? weights[(size_t)(k + 1) * k_stride] : 0.0f;
+    const weight value = BITS(first) | BITS(second) << 16;
+#endif
+    packed[((size_t)panel * KEPT + i) * ITEMS + item] = value;
 }
 
 // The plan `persistent`: group (p, q) of one launch takes tiles p, p + groups, ... for the q-th block of batch rows

@@ -9,14 +9,16 @@
 // `state` [B, H] is an LSTM's dc, a GRU's `carry` again.
 #if FAMILY != CPU_FAMILY
 typedef struct {
-    const __global float *dy, *weights, *before, *start;
+    const __global float *dy;
+    const __global weight *weights;
+    const __global float *before, *start;
     const __global int *offsets;
     int T, H, tiles, blocks;
     __global float *carry, *state, *gates, *kept;
 } Backward;
 
 #define BACKWARD_OPERANDS                                                                                        \
-    INPUT(float, dy), INPUT(float, weights), INPUT(float, before), INPUT(float, start), INPUT(int, offsets),    \
+    INPUT(float, dy), INPUT(weight, weights), INPUT(float, before), INPUT(float, start), INPUT(int, offsets),    \
     const int T, const int H, const int blocks, OUTPUT(float, carry), OUTPUT(float, state), OUTPUT(float, gates), \
     OUTPUT(float, kept)
 #define BIND_BACKWARD                                                                                         \
@@ -24,8 +26,8 @@ typedef struct {
     BIND(kept);                                                                                               \
     const Backward f = {dy, weights, before, start, offsets, T, H, (H + UNITS - 1) / UNITS, blocks, carry, state, gates, kept};
 
-static const __global float *tile_weights(const Backward *f, const int tile) {
-    return f->weights + (size_t)tile * f->blocks * KEEP * ITEMS;
+static const __global weight *tile_weights(const Backward *f, const int tile) {
+    return f->weights + (size_t)tile * f->blocks * KEPT * ITEMS;
 }
 
 // The step of a phase; -1 for the one behind the first step.
@@ -54,7 +56,7 @@ static Operand gradients(const Backward *f, const int t, const int part) {
 }
 
 // Rows b0 ..< b1 of the units of `tile` in one phase. w holds the tile's weights if they are one block.
-static void backward_phase(const Backward *f, const int phase, const int tile, const int b0, const int b1, float *w,
+static void backward_phase(const Backward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
                            __local float4 *operand, __local float *partial) {
     const int H = f->H, t = step_of(phase, f->T), part = phase % CELL_PHASES, n0 = t < 0 ? 0 : f->offsets[t];
     // Rows that end with this step have no step after it.
@@ -91,7 +93,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void recurrent_backward_step(BACKWARD_OPERANDS, const int phase, const int height) {
     __local float4 operand[ROWS * SLICES * (PITCH / 4)];
     __local float partial[ROWS * ITEMS];
-    float w[KEEP];
+    weight w[KEPT];
     BIND_BACKWARD
     const int tile = get_group_id(0), b0 = get_group_id(1) * height;
     if (blocks == 1) load_weights(w, tile_weights(&f, tile));
@@ -109,7 +111,7 @@ void recurrent_backward_sequence(BACKWARD_OPERANDS, const int phases, const int 
     __local float4 operand[ROWS * SLICES * (PITCH / 4)];
     __local float partial[ROWS * ITEMS];
     __local int together;
-    float w[KEEP];
+    weight w[KEPT];
     BIND_BACKWARD
     BIND(meeting);
     BIND(refused);

@@ -7,14 +7,16 @@
 typedef struct {
     const __global float *projection;
     const __global int *positions;
-    const __global float *bias, *weights, *h0;
+    const __global float *bias;
+    const __global weight *weights;
+    const __global float *h0;
     const __global int *offsets;
     int T, H, tiles, blocks;
     __global float *y, *h_state, *state, *gates, *previous_h, *kept;
 } Forward;
 
 #define FORWARD_OPERANDS                                                                                      \
-    INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, weights), INPUT(float, h0), \
+    INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(weight, weights), INPUT(float, h0), \
     INPUT(int, offsets), const int T, const int H, const int blocks, OUTPUT(float, y), OUTPUT(float, h_state),    \
     OUTPUT(float, state), OUTPUT(float, gates), OUTPUT(float, previous_h), OUTPUT(float, kept)
 #define BIND_FORWARD                                                                                           \
@@ -23,12 +25,12 @@ typedef struct {
     const Forward f = {projection, positions, bias, weights, h0, offsets, T, H, (H + UNITS - 1) / UNITS, blocks, \
                        y, h_state, state, gates, previous_h, kept};
 
-static const __global float *tile_weights(const Forward *f, const int tile) {
-    return f->weights + (size_t)tile * f->blocks * KEEP * ITEMS;
+static const __global weight *tile_weights(const Forward *f, const int tile) {
+    return f->weights + (size_t)tile * f->blocks * KEPT * ITEMS;
 }
 
 // Rows b0 ..< b1 of the units of `tile` in one phase. w holds the tile's weights if they are one block.
-static void forward_phase(const Forward *f, const int phase, const int tile, const int b0, const int b1, float *w,
+static void forward_phase(const Forward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
                           __local float4 *operand, __local float *partial) {
     const int H = f->H, t = phase / CELL_PHASES, part = phase % CELL_PHASES, n0 = f->offsets[t];
     const int running_on = t + 1 < f->T ? f->offsets[t + 2] - f->offsets[t + 1] : 0;
@@ -62,7 +64,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void recurrent_forward_step(FORWARD_OPERANDS, const int phase, const int height) {
     __local float4 operand[ROWS * SLICES * (PITCH / 4)];
     __local float partial[ROWS * ITEMS];
-    float w[KEEP];
+    weight w[KEPT];
     BIND_FORWARD
     const int t = phase / CELL_PHASES, tile = get_group_id(0), b0 = get_group_id(1) * height;
     if (blocks == 1) load_weights(w, tile_weights(&f, tile));
@@ -79,7 +81,7 @@ void recurrent_forward_sequence(FORWARD_OPERANDS, const int height, const int wo
     __local float4 operand[ROWS * SLICES * (PITCH / 4)];
     __local float partial[ROWS * ITEMS];
     __local int together;
-    float w[KEEP];
+    weight w[KEPT];
     BIND_FORWARD
     BIND(meeting);
     BIND(refused);

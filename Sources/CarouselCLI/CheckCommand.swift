@@ -47,6 +47,7 @@ struct CheckCommand: ParsableCommand {
     var golden: [String] = []
     @Option(help: "How much of the suite: tiny (for checkers of kernels), quick or full.")
     var level = Conformance.Level.full
+    @OptionGroup var products: PrecisionOptions
     @OptionGroup var printing: OutputOptions
 
     func run() throws {
@@ -54,8 +55,8 @@ struct CheckCommand: ParsableCommand {
         let files = try golden.flatMap { try GoldenCheck.files(at: $0) }
         var lines: [Line] = []
         for selector in try selectors() {
-            let backend = try Device.open(selector)
-            Console.message("device: \(backend.info.selector), \(backend.info.name)")
+            let backend = try Device.open(selector, precision: products.precision ?? .float32)
+            Console.message("device: \(backend.info.selector), \(backend.info.name), \(backend.plan)")
             if backend.info.kind != .reference {
                 _ = Conformance.run(on: backend, level: level) { result in
                     lines.append(Line(device: selector, name: result.name, passed: result.passed, worst: result.worstTensor,

@@ -25,9 +25,17 @@ public final class OpenCLBackend: MemoryPlanner {
     public let info: DeviceInfo
     public let family: KernelFamily
     /// How the kernels' work is cut; never changes a result.
-    public let tuning: Tuning
+    public internal(set) var tuning: Tuning
+    /// The same without what was measured on this machine.
+    let shippedTuning: Tuning
+    /// Where measured sizes are kept; nil = nowhere.
+    let tuningFolder: URL?
+    /// Why measured sizes on disk are not used, for people; nil where there are none or they are.
+    public let tuningProblem: String?
     public var scalarType: ElementType { .float32 }
-    public var plan: String { Self.plan(family, forcedPlan) }
+    /// Of the operands of products, in either family.
+    public let precision: Precision
+    public var plan: String { Self.plan(family, forcedPlan, precision) }
     /// How the gpu kernels run recurrent layers; nil = as their shapes suggest.
     let forcedPlan: RecurrentPlan?
     let meetings: Meetings
@@ -45,46 +53,22 @@ public final class OpenCLBackend: MemoryPlanner {
     /// - Parameters:
     ///   - index: position in `devices().devices`.
     ///   - cacheDirectory: folder for built programs; nil = `$XDG_CACHE_HOME/carousel` or `~/.cache/carousel`.
+    ///   - precision: to which both operands of every product are rounded.
     /// - Throws: `deviceUnavailable` when there is no such device, `badConfiguration` for an unknown family.
-    public convenience init(device index: Int, cacheDirectory: URL? = nil) throws {
-        try self.init(device: index, cacheDirectory: cacheDirectory, environment: ProcessInfo.processInfo.environment)
+    public convenience init(device index: Int, cacheDirectory: URL? = nil, precision: Precision = .float32) throws {
+        try self.init(device: index, cacheDirectory: cacheDirectory, environment: ProcessInfo.processInfo.environment, precision: precision)
     }
 
     /// The same with the kernels of one family, whatever the device's type and the environment say.
     /// - Parameter recurrentPlan: of the gpu family; nil = what `CAROUSEL_RECURRENT_PLAN` says, or the layers' shapes.
-    public convenience init(device index: Int, family: KernelFamily, recurrentPlan: RecurrentPlan? = nil) throws {
+    public convenience init(device index: Int, family: KernelFamily, recurrentPlan: RecurrentPlan? = nil, precision: Precision = .float32) throws {
         try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family,
-                      recurrentPlan: recurrentPlan)
-    }
-
-    /// The same with one of `plans(device:)`.
-    /// - Returns: nil for a name that is none of them.
-    public convenience init?(device index: Int, plan: String) throws {
-        guard let (family, recurrent) = Self.choices.first(where: { Self.plan($0, $1) == plan }) else { return nil }
-        var environment = ProcessInfo.processInfo.environment
-        environment[EnvironmentSettings.recurrentPlan.rawValue] = nil
-        try self.init(device: index, cacheDirectory: nil, environment: environment, family: family, recurrentPlan: recurrent)
+                      recurrentPlan: recurrentPlan, precision: precision)
     }
 
     /// The same with explicit environment variables.
-    public convenience init(device index: Int, cacheDirectory: URL?, environment: [String: String]) throws {
-        try self.init(device: index, cacheDirectory: cacheDirectory, environment: environment, family: nil)
-    }
-
-    /// The plans a device offers, by `plan`: the one it runs when nothing is said comes first.
-    /// - Throws: as `init(device:)`.
-    public static func plans(device index: Int) throws -> [String] {
-        let own = try find(index).description.type == .cpu ? KernelFamily.cpu : .gpu
-        // A device that does not run the gpu kernels unasked has no use for a choice among their plans.
-        return [own.plan] + choices.map { plan($0, $1) }.filter { !KernelFamily.allCases.map(\.plan).contains($0) || ($0 != own.plan && own == .gpu) }
-    }
-
-    private static let choices: [(KernelFamily, RecurrentPlan?)] =
-        [(.gpu, nil)] + RecurrentPlan.allCases.map { (.gpu, $0) } + [(.cpu, nil)]
-
-    private static func plan(_ family: KernelFamily, _ recurrent: RecurrentPlan?) -> String {
-        guard family == .gpu, let recurrent else { return family.plan }
-        return "\(family.plan), \(recurrent.title)"
+    public convenience init(device index: Int, cacheDirectory: URL?, environment: [String: String], precision: Precision = .float32) throws {
+        try self.init(device: index, cacheDirectory: cacheDirectory, environment: environment, family: nil, precision: precision)
     }
 
     /// - Parameters:
@@ -92,7 +76,8 @@ public final class OpenCLBackend: MemoryPlanner {
     ///   - recurrentPlan: nil = what `CAROUSEL_RECURRENT_PLAN` says.
     ///   - edited: kernel files by name whose text replaces the one inside the program; how tests plant faults.
     init(device index: Int, cacheDirectory: URL?, environment: [String: String], family chosen: KernelFamily?,
-         recurrentPlan: RecurrentPlan? = nil, replacing edited: [String: String] = [:]) throws {
+         recurrentPlan: RecurrentPlan? = nil, precision: Precision = .float32, replacing edited: [String: String] = [:]) throws {
+        self.precision = precision
         let found = try Self.find(index)
         device = found.description
         switch (chosen, environment["CAROUSEL_KERNEL_FAMILY"] ?? "") {
@@ -106,28 +91,34 @@ public final class OpenCLBackend: MemoryPlanner {
         }
         forcedPlan = try recurrentPlan ?? RecurrentPlan.named(environment[EnvironmentSettings.recurrentPlan.rawValue])
         meetings = Meetings()
-        tuning = try Tuning.named(environment["CAROUSEL_TUNING"])
+        let sources = KernelSources(environment: environment, edited: edited)
+        let binaries = BinaryCache(directory: cacheDirectory, environment: environment)
+        tuningFolder = binaries.directory
+        shippedTuning = try Self.tuning(device, precision, sources: sources, folder: nil, environment: environment).tuning
+        let tuned = try Self.tuning(device, precision, sources: sources, folder: tuningFolder, environment: environment)
+        (tuning, tuningProblem) = (tuned.tuning, tuned.problem)
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found.handle)
         queue = try CommandQueue(context)
         memory = BufferPool(source: .device(queue), largestAllocation: device.largestAllocation,
                             reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
         holdsValues = true
-        programs = ProgramCache(context: context, device: device, family: family,
-                                sources: KernelSources(environment: environment, edited: edited),
-                                binaries: BinaryCache(directory: cacheDirectory, environment: environment))
+        programs = ProgramCache(context: context, device: device, family: family, precision: precision,
+                                sources: sources, binaries: binaries)
         info = DeviceInfo(kind: .opencl, selector: "opencl:\(index)", name: device.name, vendor: device.vendor,
                           driver: "\(device.platform), \(device.driver)", computeUnits: device.computeUnits,
                           memory: device.memory, largestAllocation: device.largestAllocation,
                           isGPU: device.type == .gpu,
                           details: ["\(family.rawValue) kernels", device.languageVersion,
                                     "\(device.localMemory) bytes of local memory"] + device.extensions
-                              + (tuning == Tuning.table[0] ? [] : ["tuning \(tuning.name)"]))
+                              + (tuning.name == Tuning.table[0].name ? [] : ["tuning \(tuning.name)"])
+                              + (tuned.measured.isEmpty ? [] : ["\(tuned.measured.count) measured sizes"]))
     }
 
     /// The planner of `backend`.
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
-        (forcedPlan, meetings) = (backend.forcedPlan, Meetings(refused: backend.meetings.refused))
+        (forcedPlan, meetings, precision) = (backend.forcedPlan, Meetings(refused: backend.meetings.refused), backend.precision)
+        (shippedTuning, tuningFolder, tuningProblem) = (backend.shippedTuning, backend.tuningFolder, backend.tuningProblem)
         (context, queue, programs) = (backend.context, backend.queue, backend.programs)
         // Without a limit for one buffer, so that the plan can tell how large it would have to be.
         memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses)
@@ -160,7 +151,7 @@ public final class OpenCLBackend: MemoryPlanner {
     }
 
     /// - Throws: `deviceUnavailable` naming the devices there are.
-    private static func find(_ index: Int) throws -> OpenCLDiscovery.Device {
+    static func find(_ index: Int) throws -> OpenCLDiscovery.Device {
         let found = try OpenCLDiscovery.devices()
         guard !found.isEmpty else {
             let (reason, hint) = OpenCLDiscovery.explainAbsence()

@@ -2,6 +2,8 @@
 #include "Vectors.h"
 #include "Elements.h"
 #include "AdamRows.h"
+#include "Bfloat16.h"
+#include "Coming.h"
 #include "Product.h"
 #include "LongProduct.h"
 #include "Recurrent.h"

@@ -21,7 +21,7 @@ extension OpenCLBackend {
         let h = pass.hiddenWidth, cell = pass.cell, layout = pass.layout.layout, kept = pass.activations
         let tiling = try requiredTiling(gates: cell.gateCount, hidden: h, depth: h)
         let definitions = unitDefines(pass, tiling, persistent: persistent)
-        let packed = try makeTensor(shape: tiling.packedShape)
+        let packed = try makeTensor(shape: tiling.packedShape(precision))
         try packUnits(.recurrentForward(cell.kind, .pack), definitions, tiling, pass.weights.wHH, gateStride: h * h, unitStride: h, depthStride: 1,
                       hidden: h, depth: h, into: packed)
         // A GRU that resets before its second product keeps z and r h between the two.
@@ -47,7 +47,7 @@ extension OpenCLBackend {
         let h = pass.hiddenWidth, cell = pass.cell, layout = pass.layout.layout, depth = cell.gateCount * h
         let tiling = try requiredTiling(gates: 1, hidden: h, depth: depth)
         let definitions = unitDefines(pass, tiling, persistent: persistent)
-        let packed = try makeTensor(shape: tiling.packedShape)
+        let packed = try makeTensor(shape: tiling.packedShape(precision))
         try packUnits(.recurrentBackward(cell.kind, .pack), definitions, tiling, pass.weights.wHH, gateStride: 0, unitStride: 1, depthStride: h,
                       hidden: h, depth: depth, into: packed)
         let arguments: [KernelArgument] = [
@@ -104,7 +104,7 @@ extension OpenCLBackend {
 
     private func packUnits(_ name: KernelName, _ defines: KernelDefines, _ tiling: RecurrentTiling, _ weights: Tensor, gateStride: Int,
                            unitStride: Int, depthStride: Int, hidden: Int, depth: Int, into packed: Tensor) throws {
-        try launch(name, defines, global: (tiling.items, tiling.keep, tiling.tiles * tiling.blocks), local: (tiling.items, 1, 1),
+        try launch(name, defines, global: (tiling.items, tiling.keep * precision.byteCount / 4, tiling.tiles * tiling.blocks), local: (tiling.items, 1, 1),
                    [.tensor(weights), .int(gateStride), .int(unitStride), .int(depthStride), .int(hidden), .int(depth), .int(tiling.blocks),
                     .tensor(packed)])
     }

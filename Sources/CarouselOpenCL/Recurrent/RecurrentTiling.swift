@@ -45,8 +45,8 @@ struct RecurrentTiling: Hashable {
 
     /// Work-items of a group.
     var items: Int { gates * units * slices }
-    /// Of the weights as the items read them.
-    var packedShape: Shape { [tiles, blocks, keep, items] }
+    /// Of the weights as the items read them, in words of four bytes.
+    func packedShape(_ precision: Precision) -> Shape { [tiles, blocks, keep * precision.byteCount / 4, items] }
 
     var defines: KernelDefines { ["COLUMN_GATES": gates, "UNITS": units, "SLICES": slices, "KEEP": keep, "ROWS": rows] }
 
