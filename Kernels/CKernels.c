@@ -29,6 +29,15 @@ static const char lstm_text[] = {
 static const char gru_text[] = {
 #embed "gru.cl"
 };
+static const char recurrent_text[] = {
+#embed "recurrent.cl"
+};
+static const char recurrent_forward_text[] = {
+#embed "recurrent_forward.cl"
+};
+static const char recurrent_backward_text[] = {
+#embed "recurrent_backward.cl"
+};
 static const char pooling_text[] = {
 #embed "pooling.cl"
 };

@@ -8,6 +8,7 @@
 //
 // Plan `stepwise`: the host makes u by products per step; gru_step finishes it, or gru_reset and gru_update
 // around the second product. Item (unit, sequence).
+// Plans `fused step` and `persistent`: recurrent.cl.
 // Plan `rows`: one launch per sequence; each work-group of one item owns BLOCK_ROWS sequences for all steps.
 #ifndef ACTIVATION
 #define ACTIVATION TANH
@@ -22,75 +23,101 @@
 #define BLOCK_ROWS 8
 #endif
 
-#define DEFINE_GRU(F, S)                                                                                       \
-    /* All pointers at one unit of one row; gates, previous_h (and candidate, where it is q) may be null.    */ \
-    static void gru_forward_##S(const __global float *a, const __global float *u, const __global float *bias,   \
-                                const int H, __global float *y, __global float *h_state, __global float *gates, \
-                                __global float *previous_h, __global float *candidate) {                        \
-        F r = activate_##S(RECURRENT_ACTIVATION, LOAD_##S(u) + LOAD_##S(a) + LOAD_##S(bias));                   \
-        F z = activate_##S(RECURRENT_ACTIVATION, LOAD_##S(u + H) + LOAD_##S(a + H) + LOAD_##S(bias + H));       \
-        F q = LOAD_##S(u + 2 * H) + LOAD_##S(bias + 3 * H);                                                     \
-        F n = activate_##S(ACTIVATION, fma(r, q, LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H)));                \
-        F h = LOAD_##S(h_state);                                                                                \
-        if (gates) {                                                                                            \
-            STORE_##S(r, gates);                                                                                \
-            STORE_##S(z, gates + H);                                                                            \
-            STORE_##S(n, gates + 2 * H);                                                                        \
-        }                                                                                                       \
-        if (candidate) STORE_##S(q, candidate);                                                                 \
-        if (previous_h) STORE_##S(h, previous_h);                                                               \
-        h = fma(z, h - n, n);                                                                                   \
-        STORE_##S(h, y);                                                                                        \
-        STORE_##S(h, h_state);                                                                                  \
-    }                                                                                                           \
-    /* Not RESET_AFTER, first half: z takes the place of u_z.                                                */ \
-    static void gru_reset_##S(const __global float *a, __global float *u, const __global float *bias,           \
-                              const int H, const __global float *h_state, __global float *gates,                \
-                              __global float *candidate) {                                                      \
-        F r = activate_##S(RECURRENT_ACTIVATION, LOAD_##S(u) + LOAD_##S(a) + LOAD_##S(bias));                   \
-        F z = activate_##S(RECURRENT_ACTIVATION, LOAD_##S(u + H) + LOAD_##S(a + H) + LOAD_##S(bias + H));       \
-        STORE_##S(z, u + H);                                                                                    \
-        STORE_##S(r * LOAD_##S(h_state), candidate);                                                            \
-        if (gates) {                                                                                            \
-            STORE_##S(r, gates);                                                                                \
-            STORE_##S(z, gates + H);                                                                            \
-        }                                                                                                       \
-    }                                                                                                           \
-    /* Not RESET_AFTER, second half: u holds z and W_hn (r h(t - 1)).                                        */ \
-    static void gru_update_##S(const __global float *a, const __global float *u, const __global float *bias,    \
-                               const int H, __global float *y, __global float *h_state, __global float *gates,  \
-                               __global float *previous_h) {                                                    \
-        F n = activate_##S(ACTIVATION, LOAD_##S(u + 2 * H) + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H));     \
-        F h = LOAD_##S(h_state);                                                                                \
-        if (gates) STORE_##S(n, gates + 2 * H);                                                                 \
-        if (previous_h) STORE_##S(h, previous_h);                                                               \
-        h = fma(LOAD_##S(u + H), h - n, n);                                                                     \
-        STORE_##S(h, y);                                                                                        \
-        STORE_##S(h, h_state);                                                                                  \
-    }                                                                                                           \
-    /* gates become gradients of the input side: z and n here, with RESET_AFTER also r, and candidate dn r.  */ \
-    /* carry enters as dh and leaves as its direct part dh z.                                                */ \
-    static void gru_backward_##S(const __global float *dy, const __global float *previous_h, const int H,       \
-                                 __global float *carry, __global float *gates, __global float *candidate) {     \
-        F z = LOAD_##S(gates + H), n = LOAD_##S(gates + 2 * H), h = LOAD_##S(previous_h);                       \
-        F dh = LOAD_##S(carry);                                                                                 \
-        if (dy) dh += LOAD_##S(dy);                                                                             \
-        F dn = activate_backward_##S(ACTIVATION, n, dh * (1.0f - z));                                           \
-        STORE_##S(dh * z, carry);                                                                               \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, z, dh * (h - n)), gates + H);                     \
-        STORE_##S(dn, gates + 2 * H);                                                                           \
-        if (RESET_AFTER) {                                                                                      \
-            F r = LOAD_##S(gates);                                                                              \
-            STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, r, dn * LOAD_##S(candidate)), gates);         \
-            STORE_##S(dn * r, candidate);                                                                       \
-        }                                                                                                       \
-    }                                                                                                           \
-    /* Not RESET_AFTER, second half; dreset is the gradient of r h(t - 1).                                   */ \
-    static void gru_reset_backward_##S(const __global float *dreset, const __global float *previous_h,          \
-                                       const int H, __global float *carry, __global float *gates) {             \
-        F r = LOAD_##S(gates), gradient = LOAD_##S(dreset);                                                     \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, r, gradient * LOAD_##S(previous_h)), gates);      \
-        STORE_##S(fma(gradient, r, LOAD_##S(carry)), carry);                                                    \
+#define DEFINE_GRU(F, S)                                                                                           \
+    /* A row of a unit from its sums u and its state h: returns the new one. Pointers at the unit; gates and       \
+       candidate may be null. */                                                                                   \
+    static F gru_cell_##S(const F ur, const F uz, const F un, const __global float *a, const __global float *bias, \
+                          const int H, const F h, __global float *gates, __global float *candidate) {              \
+        F r = activate_##S(RECURRENT_ACTIVATION, ur + LOAD_##S(a) + LOAD_##S(bias));                               \
+        F z = activate_##S(RECURRENT_ACTIVATION, uz + LOAD_##S(a + H) + LOAD_##S(bias + H));                       \
+        F q = un + LOAD_##S(bias + 3 * H);                                                                         \
+        F n = activate_##S(ACTIVATION, fma(r, q, LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H)));                   \
+        if (gates) {                                                                                               \
+            STORE_##S(r, gates);                                                                                   \
+            STORE_##S(z, gates + H);                                                                               \
+            STORE_##S(n, gates + 2 * H);                                                                           \
+        }                                                                                                          \
+        if (candidate) STORE_##S(q, candidate);                                                                    \
+        return fma(z, h - n, n);                                                                                   \
+    }                                                                                                              \
+    /* All pointers at one unit of one row; gates, previous_h and candidate may be null. */                        \
+    static void gru_forward_##S(const __global float *a, const __global float *u, const __global float *bias,      \
+                                const int H, __global float *y, __global float *h_state, __global float *gates,    \
+                                __global float *previous_h, __global float *candidate) {                           \
+        F h = LOAD_##S(h_state);                                                                                   \
+        F next = gru_cell_##S(LOAD_##S(u), LOAD_##S(u + H), LOAD_##S(u + 2 * H), a, bias, H, h, gates, candidate); \
+        if (previous_h) STORE_##S(h, previous_h);                                                                  \
+        STORE_##S(next, y);                                                                                        \
+        STORE_##S(next, h_state);                                                                                  \
+    }                                                                                                              \
+    /* Not RESET_AFTER, first half: z is kept in `update`, r h(t - 1) in `candidate`. gates may be null. */        \
+    static void gru_cell_reset_##S(const F ur, const F uz, const __global float *a, const __global float *bias,    \
+                                   const int H, const F h, __global float *update, __global float *gates,          \
+                                   __global float *candidate) {                                                    \
+        F r = activate_##S(RECURRENT_ACTIVATION, ur + LOAD_##S(a) + LOAD_##S(bias));                               \
+        F z = activate_##S(RECURRENT_ACTIVATION, uz + LOAD_##S(a + H) + LOAD_##S(bias + H));                       \
+        STORE_##S(z, update);                                                                                      \
+        STORE_##S(r * h, candidate);                                                                               \
+        if (gates) {                                                                                               \
+            STORE_##S(r, gates);                                                                                   \
+            STORE_##S(z, gates + H);                                                                               \
+        }                                                                                                          \
+    }                                                                                                              \
+    /* Not RESET_AFTER, second half: un = W_hn (r h(t - 1)). Returns the new state. */                             \
+    static F gru_cell_update_##S(const F un, const F z, const __global float *a, const __global float *bias,       \
+                                 const int H, const F h, __global float *gates) {                                  \
+        F n = activate_##S(ACTIVATION, un + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H));                         \
+        if (gates) STORE_##S(n, gates + 2 * H);                                                                    \
+        return fma(z, h - n, n);                                                                                   \
+    }                                                                                                              \
+    /* Not RESET_AFTER, first half: z takes the place of u_z. */                                                   \
+    static void gru_reset_##S(const __global float *a, __global float *u, const __global float *bias,              \
+                              const int H, const __global float *h_state, __global float *gates,                   \
+                              __global float *candidate) {                                                         \
+        gru_cell_reset_##S(LOAD_##S(u), LOAD_##S(u + H), a, bias, H, LOAD_##S(h_state), u + H, gates, candidate);  \
+    }                                                                                                              \
+    /* Not RESET_AFTER, second half: u holds z and W_hn (r h(t - 1)). */                                           \
+    static void gru_update_##S(const __global float *a, const __global float *u, const __global float *bias,       \
+                               const int H, __global float *y, __global float *h_state, __global float *gates,     \
+                               __global float *previous_h) {                                                       \
+        F h = LOAD_##S(h_state);                                                                                   \
+        F next = gru_cell_update_##S(LOAD_##S(u + 2 * H), LOAD_##S(u + H), a, bias, H, h, gates);                  \
+        if (previous_h) STORE_##S(h, previous_h);                                                                  \
+        STORE_##S(next, y);                                                                                        \
+        STORE_##S(next, h_state);                                                                                  \
+    }                                                                                                              \
+    /* gates become gradients of the input side: z and n here, with RESET_AFTER also r, and candidate dn r.        \
+       carry leaves as the direct part dh z. */                                                                    \
+    static void gru_cell_backward_##S(const F dh, const __global float *previous_h, const int H,                   \
+                                      __global float *carry, __global float *gates, __global float *candidate) {   \
+        F z = LOAD_##S(gates + H), n = LOAD_##S(gates + 2 * H), h = LOAD_##S(previous_h);                          \
+        F dn = activate_backward_##S(ACTIVATION, n, dh * (1.0f - z));                                              \
+        STORE_##S(dh * z, carry);                                                                                  \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, z, dh * (h - n)), gates + H);                        \
+        STORE_##S(dn, gates + 2 * H);                                                                              \
+        if (RESET_AFTER) {                                                                                         \
+            F r = LOAD_##S(gates);                                                                                 \
+            STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, r, dn * LOAD_##S(candidate)), gates);            \
+            STORE_##S(dn * r, candidate);                                                                          \
+        }                                                                                                          \
+    }                                                                                                              \
+    /* carry enters as dh without dy, which may be null. */                                                        \
+    static void gru_backward_##S(const __global float *dy, const __global float *previous_h, const int H,          \
+                                 __global float *carry, __global float *gates, __global float *candidate) {        \
+        F dh = LOAD_##S(carry);                                                                                    \
+        if (dy) dh += LOAD_##S(dy);                                                                                \
+        gru_cell_backward_##S(dh, previous_h, H, carry, gates, candidate);                                         \
+    }                                                                                                              \
+    /* Not RESET_AFTER, second half; gradient: of r h(t - 1). */                                                   \
+    static void gru_cell_reset_backward_##S(const F gradient, const __global float *previous_h, const int H,       \
+                                            __global float *carry, __global float *gates) {                        \
+        F r = LOAD_##S(gates);                                                                                     \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, r, gradient * LOAD_##S(previous_h)), gates);         \
+        STORE_##S(fma(gradient, r, LOAD_##S(carry)), carry);                                                       \
+    }                                                                                                              \
+    static void gru_reset_backward_##S(const __global float *dreset, const __global float *previous_h,             \
+                                       const int H, __global float *carry, __global float *gates) {                \
+        gru_cell_reset_backward_##S(LOAD_##S(dreset), previous_h, H, carry, gates);                                \
     }
 DEFINE_GRU(float, 1)
 DEFINE_GRU(float16, 16)
@@ -99,6 +126,30 @@ DEFINE_GRU(float16, T)
 #endif
 
 #if FAMILY != CPU_FAMILY
+// For the plans of recurrent.cl. `state` is z between the halves of a step, on the way back the carried dh.
+#define CELL_GATES 3
+#define CELL_PHASES (RESET_AFTER ? 1 : 2)
+#define CELL_STARTS_FROM_KEPT 0
+#define CELL_CARRIES 1              // dh(t - 1) is the product and dh z
+
+static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
+                          const int H, const float h, __global float *state, __global float *gates,
+                          __global float *kept) {
+    if (RESET_AFTER) return gru_cell_1(u[0], u[1], u[2], a, bias, H, h, gates, kept);
+    if (part == 1) return gru_cell_update_1(u[2], *state, a, bias, H, h, gates);
+    gru_cell_reset_1(u[0], u[1], a, bias, H, h, state, gates, kept);
+    return 0.0f;
+}
+
+static void cell_backward(const int part, const float d, const __global float *before, const int H,
+                          __global float *state, __global float *gates, __global float *kept) {
+    if (part == 0)
+        gru_cell_backward_1(d, before, H, state, gates, kept);
+    else
+        gru_cell_reset_backward_1(d, before, H, state, gates);
+}
+
+#ifndef PLAN
 // RESET_AFTER: the whole cell from product = W_hh h(t - 1) [B, 3H].
 __kernel void gru_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                        const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
@@ -197,6 +248,7 @@ __kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_h),
     const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
     gru_reset_backward_1(dreset + state, previous_h + at, H, carry + state, gates + (size_t)(n0 + b) * 3 * H + j);
 }
+#endif
 #endif
 
 #if FAMILY != GPU_FAMILY

@@ -6,6 +6,7 @@
 // be `gates` itself.
 //
 // Plan `stepwise`: the host makes u by one product per step; lstm_step finishes it. Item (unit, sequence).
+// Plans `fused step` and `persistent`: recurrent.cl.
 // Plan `rows`: one launch per sequence; each work-group of one item owns BLOCK_ROWS sequences for all steps.
 #ifndef ACTIVATION
 #define ACTIVATION TANH
@@ -20,53 +21,65 @@
 #define BLOCK_ROWS 8
 #endif
 
-#define DEFINE_LSTM(F, S)                                                                                      \
-    /* All pointers at one unit of one row; c_state enters as c(t - 1) and leaves as c. gates, cells and     */ \
-    /* previous_h may be null, h_state too (with a projection).                                              */ \
-    static void lstm_forward_##S(const __global float *a, const __global float *u, const __global float *bias,  \
-                                 const int H, __global float *c_state, __global float *gates,                   \
-                                 __global float *cells, __global float *output, __global float *h_state,        \
-                                 __global float *previous_h) {                                                  \
-        F i = LOAD_##S(u) + LOAD_##S(a) + LOAD_##S(bias);                                                       \
-        F f = LOAD_##S(u + H) + LOAD_##S(a + H) + LOAD_##S(bias + H);                                           \
-        F g = LOAD_##S(u + 2 * H) + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H);                               \
-        F o = LOAD_##S(u + 3 * H) + LOAD_##S(a + 3 * H) + LOAD_##S(bias + 3 * H);                               \
-        i = activate_##S(RECURRENT_ACTIVATION, i);                                                              \
-        f = activate_##S(RECURRENT_ACTIVATION, f);                                                              \
-        g = activate_##S(ACTIVATION, g);                                                                        \
-        o = activate_##S(RECURRENT_ACTIVATION, o);                                                              \
-        F c = fma(f, LOAD_##S(c_state), i * g);                                                                 \
-        F hidden = o * activate_##S(ACTIVATION, c);                                                             \
-        if (gates) {                                                                                            \
-            STORE_##S(i, gates);                                                                                \
-            STORE_##S(f, gates + H);                                                                            \
-            STORE_##S(g, gates + 2 * H);                                                                        \
-            STORE_##S(o, gates + 3 * H);                                                                        \
-        }                                                                                                       \
-        if (cells) STORE_##S(c, cells);                                                                         \
-        STORE_##S(c, c_state);                                                                                  \
-        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                               \
-        if (h_state) STORE_##S(hidden, h_state);                                                                \
-        STORE_##S(hidden, output);                                                                              \
-    }                                                                                                           \
-    /* gates enter activated and leave as gradients of their sums; c_carry enters as dc and leaves as        */ \
-    /* dc(t - 1). dy and previous_c may be null.                                                             */ \
-    static void lstm_backward_##S(const __global float *dy, const __global float *dhidden,                      \
-                                  const __global float *cells, const __global float *previous_c, const int H,   \
-                                  __global float *c_carry, __global float *gates) {                             \
-        F i = LOAD_##S(gates), f = LOAD_##S(gates + H), g = LOAD_##S(gates + 2 * H);                            \
-        F o = LOAD_##S(gates + 3 * H);                                                                          \
-        F dh = LOAD_##S(dhidden);                                                                               \
-        if (dy) dh += LOAD_##S(dy);                                                                             \
-        F before = 0.0f;                                                                                        \
-        if (previous_c) before = LOAD_##S(previous_c);                                                          \
-        F fc = activate_##S(ACTIVATION, LOAD_##S(cells));                                                       \
-        F dc = LOAD_##S(c_carry) + activate_backward_##S(ACTIVATION, fc, dh * o);                               \
-        STORE_##S(dc * f, c_carry);                                                                             \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, i, dc * g), gates);                               \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, f, dc * before), gates + H);                      \
-        STORE_##S(activate_backward_##S(ACTIVATION, g, dc * i), gates + 2 * H);                                 \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, o, dh * fc), gates + 3 * H);                      \
+#define DEFINE_LSTM(F, S)                                                                                            \
+    /* A row of a unit from its sums u: returns hidden. Pointers at the unit; c_state enters as c(t - 1) and leaves  \
+       as c. gates and cells may be null. */                                                                         \
+    static F lstm_cell_##S(const F ui, const F uf, const F ug, const F uo, const __global float *a,                  \
+                           const __global float *bias, const int H, __global float *c_state, __global float *gates,  \
+                           __global float *cells) {                                                                  \
+        F i = ui + LOAD_##S(a) + LOAD_##S(bias);                                                                     \
+        F f = uf + LOAD_##S(a + H) + LOAD_##S(bias + H);                                                             \
+        F g = ug + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H);                                                     \
+        F o = uo + LOAD_##S(a + 3 * H) + LOAD_##S(bias + 3 * H);                                                     \
+        i = activate_##S(RECURRENT_ACTIVATION, i);                                                                   \
+        f = activate_##S(RECURRENT_ACTIVATION, f);                                                                   \
+        g = activate_##S(ACTIVATION, g);                                                                             \
+        o = activate_##S(RECURRENT_ACTIVATION, o);                                                                   \
+        F c = fma(f, LOAD_##S(c_state), i * g);                                                                      \
+        if (gates) {                                                                                                 \
+            STORE_##S(i, gates);                                                                                     \
+            STORE_##S(f, gates + H);                                                                                 \
+            STORE_##S(g, gates + 2 * H);                                                                             \
+            STORE_##S(o, gates + 3 * H);                                                                             \
+        }                                                                                                            \
+        if (cells) STORE_##S(c, cells);                                                                              \
+        STORE_##S(c, c_state);                                                                                       \
+        return o * activate_##S(ACTIVATION, c);                                                                      \
+    }                                                                                                                \
+    /* All pointers at one unit of one row. previous_h may be null, h_state too (with a projection). */              \
+    static void lstm_forward_##S(const __global float *a, const __global float *u, const __global float *bias,       \
+                                 const int H, __global float *c_state, __global float *gates,                        \
+                                 __global float *cells, __global float *output, __global float *h_state,             \
+                                 __global float *previous_h) {                                                       \
+        F hidden = lstm_cell_##S(LOAD_##S(u), LOAD_##S(u + H), LOAD_##S(u + 2 * H), LOAD_##S(u + 3 * H), a, bias, H, \
+                                 c_state, gates, cells);                                                             \
+        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                                    \
+        if (h_state) STORE_##S(hidden, h_state);                                                                     \
+        STORE_##S(hidden, output);                                                                                   \
+    }                                                                                                                \
+    /* gates enter activated and leave as gradients of their sums; c_carry enters as dc and leaves as                \
+       dc(t - 1). previous_c may be null. */                                                                         \
+    static void lstm_cell_backward_##S(const F dh, const __global float *cells, const __global float *previous_c,    \
+                                       const int H, __global float *c_carry, __global float *gates) {                \
+        F i = LOAD_##S(gates), f = LOAD_##S(gates + H), g = LOAD_##S(gates + 2 * H);                                 \
+        F o = LOAD_##S(gates + 3 * H);                                                                               \
+        F before = 0.0f;                                                                                             \
+        if (previous_c) before = LOAD_##S(previous_c);                                                               \
+        F fc = activate_##S(ACTIVATION, LOAD_##S(cells));                                                            \
+        F dc = LOAD_##S(c_carry) + activate_backward_##S(ACTIVATION, fc, dh * o);                                    \
+        STORE_##S(dc * f, c_carry);                                                                                  \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, i, dc * g), gates);                                    \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, f, dc * before), gates + H);                           \
+        STORE_##S(activate_backward_##S(ACTIVATION, g, dc * i), gates + 2 * H);                                      \
+        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, o, dh * fc), gates + 3 * H);                           \
+    }                                                                                                                \
+    /* dy may be null. */                                                                                            \
+    static void lstm_backward_##S(const __global float *dy, const __global float *dhidden,                           \
+                                  const __global float *cells, const __global float *previous_c, const int H,        \
+                                  __global float *c_carry, __global float *gates) {                                  \
+        F dh = LOAD_##S(dhidden);                                                                                    \
+        if (dy) dh += LOAD_##S(dy);                                                                                  \
+        lstm_cell_backward_##S(dh, cells, previous_c, H, c_carry, gates);                                            \
     }
 DEFINE_LSTM(float, 1)
 DEFINE_LSTM(float16, 16)
@@ -75,6 +88,24 @@ DEFINE_LSTM(float16, T)
 #endif
 
 #if FAMILY != CPU_FAMILY
+// For the plans of recurrent.cl.
+#define CELL_GATES 4
+#define CELL_PHASES 1
+#define CELL_STARTS_FROM_KEPT 1     // what a row starts from is c(t - 1), which the step before has kept
+#define CELL_CARRIES 0              // dh(t - 1) is the product alone
+
+static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
+                          const int H, const float h, __global float *state, __global float *gates,
+                          __global float *kept) {
+    return lstm_cell_1(u[0], u[1], u[2], u[3], a, bias, H, state, gates, kept);
+}
+
+static void cell_backward(const int part, const float d, const __global float *before, const int H,
+                          __global float *state, __global float *gates, __global float *kept) {
+    lstm_cell_backward_1(d, kept, before, H, state, gates);
+}
+
+#ifndef PLAN
 // `output` [N, H]: y without a projection (h_state and previous_h are then written too), hidden with one.
 __kernel void lstm_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                         const int n0, const int active, const int H, OUTPUT(float, output), OUTPUT(float, h_state),
@@ -121,6 +152,7 @@ __kernel void lstm_step_backward(INPUT(float, dy), INPUT(float, dhidden), INPUT(
     lstm_backward_1(AT(dy, at), dhidden + state, cells + at, AT(previous_rows, state), H, c_carry + state,
                     gates + (size_t)n * 4 * H + j);
 }
+#endif
 #endif
 
 #if FAMILY != GPU_FAMILY

@@ -4,6 +4,7 @@
 // final one. `projection` holds W_ih x without biases, row positions[n] (or n); it may be `gates` itself.
 //
 // Plan `stepwise`: the host makes u by one product per step; rnn_step finishes it. Item (unit, sequence).
+// Plans `fused step` and `persistent`: recurrent.cl.
 // Plan `rows`: one launch per sequence; each work-group of one item owns BLOCK_ROWS sequences for all steps.
 #ifndef ACTIVATION
 #define ACTIVATION TANH
@@ -12,28 +13,55 @@
 #define BLOCK_ROWS 8
 #endif
 
-#define DEFINE_RNN(F, S)                                                                                      \
-    /* All pointers at one unit of one row; gates and previous_h may be null. */                              \
-    static void rnn_forward_##S(const __global float *a, const __global float *u, const __global float *bias, \
-                                __global float *y, __global float *h_state, __global float *gates,            \
-                                __global float *previous_h) {                                                 \
-        F h = activate_##S(ACTIVATION, LOAD_##S(u) + LOAD_##S(a) + LOAD_##S(bias));                           \
-        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                             \
-        if (gates) STORE_##S(h, gates);                                                                       \
-        STORE_##S(h, y);                                                                                      \
-        STORE_##S(h, h_state);                                                                                \
-    }                                                                                                         \
-    /* gates (h) become the gradient of a + u; dh = dy + carry. */                                            \
-    static void rnn_backward_##S(const __global float *dy, const __global float *carry,                       \
-                                 __global float *gates) {                                                     \
-        F dh = LOAD_##S(carry);                                                                               \
-        if (dy) dh += LOAD_##S(dy);                                                                           \
-        STORE_##S(activate_backward_##S(ACTIVATION, LOAD_##S(gates), dh), gates);                             \
+#define DEFINE_RNN(F, S)                                                                                           \
+    /* A row of a unit from its sum u: returns h. Pointers at the unit; gates may be null. */                      \
+    static F rnn_cell_##S(const F u, const __global float *a, const __global float *bias, __global float *gates) { \
+        F h = activate_##S(ACTIVATION, u + LOAD_##S(a) + LOAD_##S(bias));                                          \
+        if (gates) STORE_##S(h, gates);                                                                            \
+        return h;                                                                                                  \
+    }                                                                                                              \
+    /* All pointers at one unit of one row; gates and previous_h may be null. */                                   \
+    static void rnn_forward_##S(const __global float *a, const __global float *u, const __global float *bias,      \
+                                __global float *y, __global float *h_state, __global float *gates,                 \
+                                __global float *previous_h) {                                                      \
+        F h = rnn_cell_##S(LOAD_##S(u), a, bias, gates);                                                           \
+        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                                  \
+        STORE_##S(h, y);                                                                                           \
+        STORE_##S(h, h_state);                                                                                     \
+    }                                                                                                              \
+    /* gates (h) become the gradient of a + u. */                                                                  \
+    static void rnn_cell_backward_##S(const F dh, __global float *gates) {                                         \
+        STORE_##S(activate_backward_##S(ACTIVATION, LOAD_##S(gates), dh), gates);                                  \
+    }                                                                                                              \
+    /* dh = dy + carry; dy may be null. */                                                                         \
+    static void rnn_backward_##S(const __global float *dy, const __global float *carry,                            \
+                                 __global float *gates) {                                                          \
+        F dh = LOAD_##S(carry);                                                                                    \
+        if (dy) dh += LOAD_##S(dy);                                                                                \
+        rnn_cell_backward_##S(dh, gates);                                                                          \
     }
 DEFINE_RNN(float, 1)
 DEFINE_RNN(float16, 16)
 
 #if FAMILY != CPU_FAMILY
+// For the plans of recurrent.cl.
+#define CELL_GATES 1
+#define CELL_PHASES 1
+#define CELL_STARTS_FROM_KEPT 0
+#define CELL_CARRIES 0              // dh(t - 1) is the product alone
+
+static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
+                          const int H, const float h, __global float *state, __global float *gates,
+                          __global float *kept) {
+    return rnn_cell_1(u[0], a, bias, gates);
+}
+
+static void cell_backward(const int part, const float d, const __global float *before, const int H,
+                          __global float *state, __global float *gates, __global float *kept) {
+    rnn_cell_backward_1(d, gates);
+}
+
+#ifndef PLAN
 __kernel void rnn_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                        const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
                        OUTPUT(float, gates), OUTPUT(float, previous_h)) {
@@ -63,6 +91,7 @@ __kernel void rnn_step_backward(INPUT(float, dy), INPUT(float, carry), const int
     const size_t at = (size_t)(n0 + b) * H + j;
     rnn_backward_1(AT(dy, at), carry + (size_t)b * H + j, gates + at);
 }
+#endif
 #endif
 
 #if FAMILY != GPU_FAMILY

@@ -18,6 +18,9 @@ typedef struct CKernelFile {
     X(rnn)                       \
     X(lstm)                      \
     X(gru)                       \
+    X(recurrent)                 \
+    X(recurrent_forward)         \
+    X(recurrent_backward)        \
     X(pooling)                   \
     X(loss)                      \
     X(optimizer)                 \

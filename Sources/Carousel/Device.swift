@@ -58,10 +58,7 @@ public enum Device {
     /// Opens a device with one of its plans.
     /// - Throws: as `open`; `usage` for a plan the device does not offer.
     public static func open(_ selector: String, plan: String, precision: Precision = .float32) throws -> any Backend {
-        if let index = openCLIndex(selector),
-           let family = OpenCLBackend.KernelFamily.allCases.first(where: { precision.named($0.plan) == plan }) {
-            return try OpenCLBackend(device: index, family: family, precision: precision)
-        }
+        if let index = openCLIndex(selector), let backend = try OpenCLBackend(device: index, plan: plan, precision: precision) { return backend }
         let backend = try open(selector, precision: precision)
         guard backend.plan == plan else {
             throw CarouselError(.usage, "\(selector) has no plan '\(plan)'", hint: try plans(selector, precision: precision).joined(separator: ", "))

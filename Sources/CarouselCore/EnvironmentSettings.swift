@@ -8,6 +8,9 @@ public enum EnvironmentSettings: String, CaseIterable, Sendable {
     case blas = "CAROUSEL_BLAS"
     /// `gpu` or `cpu`: the kernels an OpenCL device runs, instead of those for its type.
     case kernelFamily = "CAROUSEL_KERNEL_FAMILY"
+    /// `stepwise`, `fused` or `persistent`: how the gpu kernels take recurrent layers through their steps, instead of what
+    /// their shapes suggest.
+    case recurrentPlan = "CAROUSEL_RECURRENT_PLAN"
     /// `off` builds every OpenCL program anew instead of keeping it on disk.
     case kernelCache = "CAROUSEL_KERNEL_CACHE"
     /// A folder whose `.cl` files replace the embedded ones of the same name; for work on kernels.

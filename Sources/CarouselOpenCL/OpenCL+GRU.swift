@@ -51,6 +51,8 @@ extension OpenCLBackend {
                        [.optional(gradients.dy), .tensor(kept.previousH), .tensor(packed.panels),
                         .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .tensor(carry), .tensor(kept.gates),
                         .tensor(candidate), .optional(dreset)])
+        } else if case let plan = chooseRecurrentPlan(pass), plan != .stepwise {
+            try unitsBackward(pass, kept, gradients, carry: carry, state: carry, persistent: plan == .persistent)
         } else {
             let du = after ? try makeTensor(shape: [layout.batchSize, 3 * h]) : nil
             for t in launchedSteps(layout).reversed() {

@@ -55,6 +55,8 @@ extension OpenCLBackend {
                         .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .int(r), .tensor(cells),
                         .optional(pass.c0), .tensor(carry), .tensor(cellCarry), .tensor(kept.gates), .optional(dh),
                         .optional(dhidden)])
+        } else if case let plan = chooseRecurrentPlan(pass), plan != .stepwise {
+            try unitsBackward(pass, kept, gradients, carry: carry, state: cellCarry, persistent: plan == .persistent)
         } else {
             for t in launchedSteps(layout).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]

@@ -31,6 +31,8 @@ extension OpenCLBackend {
             try launch(.rnnRowsBackward, defines(pass), global: (rowGroups(pass), 1, 1),
                        [.optional(gradients.dy), .tensor(packed.panels), .tensor(pass.layout.offsets),
                         .int(layout.steps), .int(h), .tensor(carry), .tensor(kept.gates)])
+        } else if case let plan = chooseRecurrentPlan(pass), plan != .stepwise {
+            try unitsBackward(pass, kept, gradients, carry: carry, state: carry, persistent: plan == .persistent)
         } else {
             for t in launchedSteps(layout).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]

@@ -28,6 +28,10 @@ extension OpenCLBackend {
         if let cT = pass.cT { try copy(pass.c0, to: cT) }
         guard pass.layout.layout.rows > 0 else { return }
         let operands = try recurrentOperands(pass)
+        if family == .gpu {
+            let plan = chooseRecurrentPlan(pass)
+            if plan != .stepwise { return try unitsForward(pass, operands, persistent: plan == .persistent) }
+        }
         switch pass.cell.kind {
         case .rnn: try rnnForward(pass, operands)
         case .lstm: try lstmForward(pass, operands)
@@ -63,9 +67,7 @@ extension OpenCLBackend {
 
     public func recurrentPlan(cell: RecurrentCell, input: Int, hidden: Int, state: Int, batch: Int) -> String {
         switch family {
-        case .gpu:
-            return "stepwise (gpu kernels): one input projection, then per step one tiled product and one fused cell "
-                + "kernel, queued without waiting"
+        case .gpu: return describeRecurrentPlan(cell, hidden: hidden, batch: batch, projected: cell.kind == .lstm && state != hidden)
         case .cpu:
             let weights = cell.gateCount * hidden * state * 4
             let block = tuning.blockRows

@@ -8,7 +8,8 @@ import Foundation
 /// operations: `gpu` (work-groups and local memory) and `cpu` (one work-item per group, wide vectors, register
 /// tiles), chosen by the device's type.
 ///
-/// Environment: `CAROUSEL_KERNEL_FAMILY=gpu|cpu` chooses the family, `CAROUSEL_KERNEL_CACHE=off` switches the
+/// Environment: `CAROUSEL_KERNEL_FAMILY=gpu|cpu` chooses the family,
+/// `CAROUSEL_RECURRENT_PLAN=stepwise|fused|persistent` how its gpu kernels run recurrent layers, `CAROUSEL_KERNEL_CACHE=off` switches the
 /// cache of built programs off, `CAROUSEL_KERNEL_DIRECTORY` names a folder whose `.cl` files replace the
 /// embedded ones of the same name, `CAROUSEL_BUFFER_REUSE=off` makes every tensor a new buffer of exactly
 /// its size that holds NaN, `CAROUSEL_TUNING` names a row of `Tuning.table`, `CAROUSEL_MATRIX_UNITS` says what NVIDIA's matrix
@@ -35,9 +36,16 @@ public final class OpenCLBackend: MemoryPlanner {
     public var scalarType: ElementType { .float32 }
     /// Of the operands of products, in either family.
     public let precision: Precision
-    public var plan: String { precision.named(family.plan) + (matrixUnits == nil ? "" : matrixUnits == .tf32 ? ", tf32 matrix units" : ", matrix units") }
+    public var plan: String {
+        Self.plan(family, forcedPlan, precision) + (matrixUnits == nil ? "" : matrixUnits == .tf32 ? ", tf32 matrix units" : ", matrix units")
+    }
     /// How products use matrix units; nil = they do not.
     var matrixUnits: MatrixUnits?
+    /// How the gpu kernels run recurrent layers; nil = as their shapes suggest.
+    let forcedPlan: RecurrentPlan?
+    let meetings: Meetings
+    /// Told what a user should know of the device; writes to the standard error unless set.
+    public var notice: (String) -> Void = { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
 
     let context: OpenCLContext
     let queue: CommandQueue
@@ -57,8 +65,10 @@ public final class OpenCLBackend: MemoryPlanner {
     }
 
     /// The same with the kernels of one family, whatever the device's type and the environment say.
-    public convenience init(device index: Int, family: KernelFamily, precision: Precision = .float32) throws {
-        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family, precision: precision)
+    /// - Parameter recurrentPlan: of the gpu family; nil = what `CAROUSEL_RECURRENT_PLAN` says, or the layers' shapes.
+    public convenience init(device index: Int, family: KernelFamily, recurrentPlan: RecurrentPlan? = nil, precision: Precision = .float32) throws {
+        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family,
+                      recurrentPlan: recurrentPlan, precision: precision)
     }
 
     /// The same with explicit environment variables.
@@ -66,18 +76,12 @@ public final class OpenCLBackend: MemoryPlanner {
         try self.init(device: index, cacheDirectory: cacheDirectory, environment: environment, family: nil, precision: precision)
     }
 
-    /// The plans a device offers, by `plan`: the one it runs when nothing is said comes first.
-    /// - Throws: as `init(device:)`.
-    public static func plans(device index: Int, precision: Precision = .float32) throws -> [String] {
-        let own = try find(index).description.type == .cpu ? KernelFamily.cpu : .gpu
-        return ([own] + KernelFamily.allCases.filter { $0 != own }).map { precision.named($0.plan) }
-    }
-
     /// - Parameters:
     ///   - chosen: nil = what `CAROUSEL_KERNEL_FAMILY` says, or the device's type.
+    ///   - recurrentPlan: nil = what `CAROUSEL_RECURRENT_PLAN` says.
     ///   - edited: kernel files by name whose text replaces the one inside the program; how tests plant faults.
     init(device index: Int, cacheDirectory: URL?, environment: [String: String], family chosen: KernelFamily?,
-         precision: Precision = .float32, replacing edited: [String: String] = [:]) throws {
+         recurrentPlan: RecurrentPlan? = nil, precision: Precision = .float32, replacing edited: [String: String] = [:]) throws {
         self.precision = precision
         let found = try Self.find(index)
         device = found.description
@@ -90,6 +94,8 @@ public final class OpenCLBackend: MemoryPlanner {
             }
             family = named
         }
+        forcedPlan = try recurrentPlan ?? RecurrentPlan.named(environment[EnvironmentSettings.recurrentPlan.rawValue])
+        meetings = Meetings()
         let sources = KernelSources(environment: environment, edited: edited)
         let binaries = BinaryCache(directory: cacheDirectory, environment: environment)
         tuningFolder = binaries.directory
@@ -120,7 +126,7 @@ public final class OpenCLBackend: MemoryPlanner {
     /// The planner of `backend`.
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
-        precision = backend.precision
+        (forcedPlan, meetings, precision) = (backend.forcedPlan, Meetings(refused: backend.meetings.refused), backend.precision)
         (shippedTuning, tuningFolder, tuningProblem) = (backend.shippedTuning, backend.tuningFolder, backend.tuningProblem)
         matrixUnits = backend.matrixUnits
         (context, queue, programs) = (backend.context, backend.queue, backend.programs)
@@ -155,7 +161,7 @@ public final class OpenCLBackend: MemoryPlanner {
     }
 
     /// - Throws: `deviceUnavailable` naming the devices there are.
-    private static func find(_ index: Int) throws -> OpenCLDiscovery.Device {
+    static func find(_ index: Int) throws -> OpenCLDiscovery.Device {
         let found = try OpenCLDiscovery.devices()
         guard !found.isEmpty else {
             let (reason, hint) = OpenCLDiscovery.explainAbsence()
@@ -205,9 +211,13 @@ extension OpenCLBackend {
             return
         }
         try queue.read(buffer(of: tensor), at: tensor.offset * tensor.type.byteCount, into: bytes)  // sync point
+        try lookAtMeetings()
     }
 
-    public func finish() throws { try queue.finish() }  // sync point
+    public func finish() throws {
+        try queue.finish()  // sync point
+        try lookAtMeetings()
+    }
 
     public var allocatedBytes: Int { memory.allocatedBytes }
     /// Largest value `allocatedBytes` had.

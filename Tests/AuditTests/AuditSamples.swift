@@ -49,7 +49,9 @@ enum AuditSamples {
         environment["CAROUSEL_KERNEL_CACHE"] = nil
         // What a fault leaves unwritten is then always NaN.
         environment["CAROUSEL_BUFFER_REUSE"] = "off"
-        return try OpenCLBackend(device: 0, cacheDirectory: cache, environment: environment, family: family, replacing: edited)
+        // Faults are planted in what is built once, the stepwise kernels.
+        return try OpenCLBackend(device: 0, cacheDirectory: cache, environment: environment, family: family, recurrentPlan: .stepwise,
+                                 replacing: edited)
     }
 
     /// A fresh folder that is removed afterwards.

@@ -30,8 +30,8 @@ enum KernelFaults {
     /// On embedding, LSTM, dense layer, dropout and pooling, with PyTorch's Adam.
     static let lstm = [
         KernelFault("candidate and output gate swapped", "gpu", "lstm.cl",
-                    [("F g = LOAD_##S(u + 2 * H) + LOAD_##S(a + 2 * H)", "F g = LOAD_##S(u + 3 * H) + LOAD_##S(a + 3 * H)"),
-                     ("F o = LOAD_##S(u + 3 * H) + LOAD_##S(a + 3 * H)", "F o = LOAD_##S(u + 2 * H) + LOAD_##S(a + 2 * H)")],
+                    [("F g = ug + LOAD_##S(a + 2 * H)", "F g = uo + LOAD_##S(a + 3 * H)"),
+                     ("F o = uo + LOAD_##S(a + 3 * H)", "F o = ug + LOAD_##S(a + 2 * H)")],
                     fails: "output logits", at: "row"),
         KernelFault("the output gate takes the input gate's bias", "cpu", "lstm.cl", [("LOAD_##S(bias + 3 * H)", "LOAD_##S(bias)")],
                     fails: "output logits", at: "row"),
@@ -108,7 +108,7 @@ enum KernelFaults {
                     fails: "update embedding.weight", at: "step 1, token", passing: ["gradient embedding.weight", "update head.weight"]),
         KernelFault("no reset gate", "gpu", "gru.cl", [("fma(r, q, LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H))", "(q + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H))")],
                     fails: "output logits", at: "row"),
-        KernelFault("the candidate's second bias is the first again", "gpu", "gru.cl", [("LOAD_##S(u + 2 * H) + LOAD_##S(bias + 3 * H)", "LOAD_##S(u + 2 * H) + LOAD_##S(bias + 2 * H)")],
+        KernelFault("the candidate's second bias is the first again", "gpu", "gru.cl", [("un + LOAD_##S(bias + 3 * H)", "un + LOAD_##S(bias + 2 * H)")],
                     fails: "output logits", at: "row"),
         KernelFault("the carried gradient takes 1 - z", "gpu", "gru.cl", [("STORE_##S(dh * z, carry)", "STORE_##S(dh * (1.0f - z), carry)")],
                     fails: "gradient rnn.0.weight_hh_l0", at: "gru 0", passing: ["output logits", "gradient head.weight"]),

@@ -4,10 +4,10 @@ import Testing
 
 @Suite("Recurrent layers against Double loops", .serialized, .enabled(if: DeviceSupport.isAvailable, DeviceSupport.skipReason))
 struct RecurrentTests {
-    /// Both plans, all cells, activations of both kinds, ragged lengths with zeros, odd and even widths.
+    /// Both families, the gpu kernels step by step (RecurrentPlanTests has their other plans), all cells, activations of both kinds, ragged lengths with zeros, odd and even widths.
     @Test(arguments: OpenCLBackend.KernelFamily.allCases)
     func forwardAndBackward(family: OpenCLBackend.KernelFamily) throws {
-        let backend = try DeviceSupport.backend(family)
+        let backend = try DeviceSupport.backend(family, adding: ["CAROUSEL_RECURRENT_PLAN": "stepwise"])
         let cells = [RecurrentCell(.rnn), RecurrentCell(.lstm), RecurrentCell(.gru),
                      RecurrentCell(.gru, resetAfter: false), RecurrentCell(.rnn, activation: .relu),
                      RecurrentCell(.lstm, activation: .linear, recurrentActivation: .hardSigmoid)]

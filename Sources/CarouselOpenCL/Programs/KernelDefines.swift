@@ -5,6 +5,13 @@ struct KernelDefines: Hashable, ExpressibleByDictionaryLiteral {
     /// `-D NAME=value …`
     let options: String
 
+    /// Both lists.
+    static func + (a: KernelDefines, b: KernelDefines) -> KernelDefines {
+        KernelDefines(options: [a.options, b.options].filter { !$0.isEmpty }.joined(separator: " "))
+    }
+
+    private init(options: String) { self.options = options }
+
     init(dictionaryLiteral elements: (String, Int)...) {
         options = elements.map { "-D \($0)=\($1)" }.joined(separator: " ")
     }

@@ -1,10 +1,19 @@
+import CarouselCore
+
 /// A kernel function and the file it is in: one spelling of each name.
 struct KernelName: Hashable {
-    let file: String
+    /// What its program is made of, behind `common.cl`; the last is its own.
+    let files: [String]
     let function: String
 
     private init(_ file: String, _ function: String) {
-        self.file = file + ".cl"
+        files = [file + ".cl"]
+        self.function = function
+    }
+
+    /// A kernel that serves every cell, compiled behind the file of one.
+    private init(_ cell: RecurrentCell.Kind, _ file: String, _ function: String) {
+        files = [cell.rawValue + ".cl", "recurrent.cl", file + ".cl"]
         self.function = function
     }
 
@@ -54,6 +63,17 @@ struct KernelName: Hashable {
     static let gruResetBackward = KernelName("gru", "gru_reset_backward")
     static let gruRows = KernelName("gru", "gru_rows")
     static let gruRowsBackward = KernelName("gru", "gru_rows_backward")
+
+    static func recurrentForward(_ cell: RecurrentCell.Kind, _ function: RecurrentFunction) -> KernelName {
+        KernelName(cell, "recurrent_forward", function == .pack ? "recurrent_pack" : "recurrent_forward_\(function.rawValue)")
+    }
+
+    static func recurrentBackward(_ cell: RecurrentCell.Kind, _ function: RecurrentFunction) -> KernelName {
+        KernelName(cell, "recurrent_backward", function == .pack ? "recurrent_pack" : "recurrent_backward_\(function.rawValue)")
+    }
+
+    /// The kernels of the plans whose work-groups own units.
+    enum RecurrentFunction: String { case pack, step, sequence }
 
     static let poolingMean = KernelName("pooling", "pooling_mean")
     static let poolingMax = KernelName("pooling", "pooling_max")

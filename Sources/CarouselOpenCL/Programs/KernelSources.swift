@@ -16,9 +16,9 @@ struct KernelSources {
         self.edited = edited
     }
 
-    /// `common.cl` followed by `file`.
-    func program(_ file: String) throws -> String {
-        "#line 1 \"common.cl\"\n" + (try text("common.cl")) + "\n#line 1 \"\(file)\"\n" + (try text(file))
+    /// `common.cl` followed by `files`.
+    func program(_ files: [String]) throws -> String {
+        try (["common.cl"] + files).map { "#line 1 \"\($0)\"\n" + (try text($0)) }.joined(separator: "\n")
     }
 
     /// The text of one file.

@@ -5,7 +5,7 @@ import Foundation
 /// Kernels by name and defines, built once per process and taken from disk when they were built before.
 final class ProgramCache {
     private struct Key: Hashable {
-        let file: String
+        let files: [String]
         let defines: KernelDefines
     }
 
@@ -39,15 +39,15 @@ final class ProgramCache {
     func kernel(_ name: KernelName, _ defines: KernelDefines) throws -> OpenCLKernel {
         let key = KernelKey(name: name, defines: defines)
         if let kernel = kernels[key] { return kernel }
-        let kernel = try OpenCLKernel(try program(name.file, defines), name: name.function)
+        let kernel = try OpenCLKernel(try program(name.files, defines), name: name.function)
         kernels[key] = kernel
         return kernel
     }
 
-    private func program(_ file: String, _ defines: KernelDefines) throws -> OpenCLProgram {
-        let key = Key(file: file, defines: defines)
+    private func program(_ files: [String], _ defines: KernelDefines) throws -> OpenCLProgram {
+        let key = Key(files: files, defines: defines)
         if let program = programs[key] { return program }
-        let source = try sources.program(file)
+        let source = try sources.program(files)
         // Correctly rounded division makes sigmoid and tanh agree with the CPU path to the bit.
         let options = ["-cl-std=CL1.2", device.roundsDivision ? "-cl-fp32-correctly-rounded-divide-sqrt" : "",
                        "-D FAMILY=\(family == .gpu ? 1 : 2)",
@@ -59,7 +59,7 @@ final class ProgramCache {
         if let binary = binaries.load(identity), let cached = restore(binary, options: options) {
             program = cached
         } else {
-            program = try compile(source, file: file, options: options)
+            program = try compile(source, file: files.joined(separator: ", "), options: options)
             if let binary = try binary(of: program) { binaries.store(binary, for: identity) }
         }
         programs[key] = program

@@ -27,7 +27,7 @@ struct TuningFile: Codable {
             self.device = "\(device.vendor) \(device.name)"
             platform = "\(device.platform) \(device.platformVersion)"
             driver = device.driver
-            kernels = SHA256.hexadecimal(of: try sources.program("matmul.cl"))
+            kernels = SHA256.hexadecimal(of: try sources.program(["matmul.cl"]))
         }
 
         /// The same for all kernels, so that a new program replaces what an old one left.

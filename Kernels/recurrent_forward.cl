@@ -1,0 +1,109 @@
+// A recurrent layer forward in the plans `fused step` and `persistent` (recurrent.cl). COLUMN_GATES is the cell's.
+//
+// A phase is a step, or half of one where a cell has two products in a row (CELL_PHASES). A row reads h(t - 1) from y of
+// the step before, so nothing is written that others still read. `state` [B, H] is c of an LSTM, z between the halves of
+// a GRU's step; `kept` [N, H] an LSTM's cells, a GRU's candidates. Other operands are those of the stepwise kernels.
+#if FAMILY != CPU_FAMILY
+typedef struct {
+    const __global float *projection;
+    const __global int *positions;
+    const __global float *bias;
+    const __global weight *weights;
+    const __global float *h0;
+    const __global int *offsets;
+    int T, H, tiles, blocks;
+    __global float *y, *h_state, *state, *gates, *previous_h, *kept;
+} Forward;
+
+#define FORWARD_OPERANDS                                                                                      \
+    INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(weight, weights), INPUT(float, h0), \
+    INPUT(int, offsets), const int T, const int H, const int blocks, OUTPUT(float, y), OUTPUT(float, h_state),    \
+    OUTPUT(float, state), OUTPUT(float, gates), OUTPUT(float, previous_h), OUTPUT(float, kept)
+#define BIND_FORWARD                                                                                           \
+    BIND(projection); BIND(positions); BIND(bias); BIND(weights); BIND(h0); BIND(offsets); BIND(y);            \
+    BIND(h_state); BIND(state); BIND(gates); BIND(previous_h); BIND(kept);                                     \
+    const Forward f = {projection, positions, bias, weights, h0, offsets, T, H, (H + UNITS - 1) / UNITS, blocks, \
+                       y, h_state, state, gates, previous_h, kept};
+
+static const __global weight *tile_weights(const Forward *f, const int tile) {
+    return f->weights + (size_t)tile * f->blocks * KEPT * ITEMS;
+}
+
+// Rows b0 ..< b1 of the units of `tile` in one phase. w holds the tile's weights if they are one block.
+static void forward_phase(const Forward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
+                          __local float4 *operand, __local float *partial) {
+    const int H = f->H, t = phase / CELL_PHASES, part = phase % CELL_PHASES, n0 = f->offsets[t];
+    const int running_on = t + 1 < f->T ? f->offsets[t + 2] - f->offsets[t + 1] : 0;
+    // Null: the state before the first step is 0.
+    const __global float *before = t > 0 ? f->y + (size_t)f->offsets[t - 1] * H : f->h0;
+    const Operand x = {part ? f->kept + (size_t)n0 * H : before, 0, H, 0, H, 0, H};
+    for (int b = b0; b < b1; b += ROWS) {
+        const int rows = min(ROWS, b1 - b);
+        tile_sums(&x, b, x.first ? rows : 0, tile_weights(f, tile), f->blocks, w, operand, partial);
+        for (int e = get_local_id(0); e < rows * UNITS; e += ITEMS) {
+            const int r = e / UNITS, unit = e % UNITS, j = tile * UNITS + unit, n = n0 + b + r;
+            if (j >= H) continue;
+            float u[COLUMN_GATES];
+            for (int g = 0; g < COLUMN_GATES; g++) u[g] = whole_sum(partial, r, g * UNITS + unit);
+            const size_t at = (size_t)n * H + j, row = (size_t)(b + r) * H + j;
+            const float h = before ? before[row] : 0.0f;
+            const float next = cell_forward(
+                part, u, f->projection + (size_t)(f->positions ? f->positions[n] : n) * CELL_GATES * H + j, f->bias + j, H,
+                h, AT(f->state, row), AT(f->gates, (size_t)n * CELL_GATES * H + j), AT(f->kept, at));
+            if (part + 1 < CELL_PHASES) continue;
+            if (f->previous_h) f->previous_h[at] = h;
+            f->y[at] = next;
+            if (b + r >= running_on) f->h_state[row] = next;
+        }
+    }
+}
+
+#if PLAN != PERSISTENT_PLAN
+// One phase. Group (tile, block of `height` rows).
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+void recurrent_forward_step(FORWARD_OPERANDS, const int phase, const int height) {
+    __local float4 operand[ROWS * SLICES * (PITCH / 4)];
+    __local float partial[ROWS * ITEMS];
+    weight w[KEPT];
+    BIND_FORWARD
+    const int t = phase / CELL_PHASES, tile = get_group_id(0), b0 = get_group_id(1) * height;
+    if (blocks == 1) load_weights(w, tile_weights(&f, tile));
+    forward_phase(&f, phase, tile, b0, min(b0 + height, offsets[t + 1] - offsets[t]), w, operand, partial);
+}
+#endif
+
+#if PLAN != FUSED_PLAN
+// All phases, for groups (p, block of `height` rows) that are resident together; `workers` of them share a block of rows.
+// With `rescue` one group for each block of rows does what those of the launch before left undone, and waits for nobody.
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+void recurrent_forward_sequence(FORWARD_OPERANDS, const int height, const int workers, const int rescue, const int limit,
+                                OUTPUT(int, meeting), OUTPUT(int, refused)) {
+    __local float4 operand[ROWS * SLICES * (PITCH / 4)];
+    __local float partial[ROWS * ITEMS];
+    __local int together;
+    weight w[KEPT];
+    BIND_FORWARD
+    BIND(meeting);
+    BIND(refused);
+    const int group = get_group_id(0), groups = get_num_groups(0), block = get_group_id(1), b0 = block * height;
+    const int phases = T * CELL_PHASES;
+    const int held = blocks == 1 && f.tiles <= groups;
+    int going = starts(meeting, refused, rescue, &together), done = 0, met = 0;
+    if (going && held && group < f.tiles) load_weights(w, tile_weights(&f, group));
+    for (int phase = 0; going && phase < phases; phase++) {
+        // Without rows the block has not begun yet, or has ended.
+        const int b1 = min(b0 + height, offsets[phase / CELL_PHASES + 1] - offsets[phase / CELL_PHASES]);
+        const int waits = b1 > b0 && phase > 0 && !rescue;
+        met += waits ? groups : 0;
+        going = meet(meeting, refused, waits ? met : 0, limit, &together);
+        for (int tile = group; tile < f.tiles; tile += groups) {
+            const int missing = going && !(rescue && meeting[DONE(tile % workers, block)] > phase);
+            if (missing && blocks == 1 && !held) load_weights(w, tile_weights(&f, tile));
+            forward_phase(&f, phase, tile, b0, missing ? b1 : b0, w, operand, partial);
+        }
+        done += going;
+    }
+    if (!rescue && get_local_id(0) == 0) meeting[DONE(group, block)] = done;
+}
+#endif
+#endif

@@ -1,0 +1,111 @@
+import CarouselCore
+
+// The plans `fused step` and `persistent`: work-groups own units (recurrent.cl).
+
+/// A pass through the phases of one direction.
+private struct PhaseRun {
+    let tiling: RecurrentTiling
+    let defines: KernelDefines
+    let step: KernelName
+    let sequence: KernelName
+    /// Whether `sequence` is told how many phases there are.
+    let saysPhases: Bool
+    /// What both begin with.
+    let operands: [KernelArgument]
+    /// Batch rows of every phase.
+    let rows: [Int]
+}
+
+extension OpenCLBackend {
+    func unitsForward(_ pass: RecurrentPass, _ operands: RecurrentOperands, persistent: Bool) throws {
+        let h = pass.hiddenWidth, cell = pass.cell, layout = pass.layout.layout, kept = pass.activations
+        let tiling = try requiredTiling(gates: cell.gateCount, hidden: h, depth: h)
+        let definitions = unitDefines(pass, tiling, persistent: persistent)
+        let packed = try makeTensor(shape: tiling.packedShape(precision))
+        try packUnits(.recurrentForward(cell.kind, .pack), definitions, tiling, pass.weights.wHH, gateStride: h * h, unitStride: h, depthStride: 1,
+                      hidden: h, depth: h, into: packed)
+        // A GRU that resets before its second product keeps z and r h between the two.
+        let isHalved = cell.kind == .gru && !cell.resetAfter
+        let state = isHalved ? try makeTensor(shape: [layout.batchSize, h]) : pass.cT
+        var own = cell.kind == .lstm ? kept?.c : kept?.candidate
+        if isHalved, own == nil { own = try makeTensor(shape: [layout.rows, h]) }
+        let arguments: [KernelArgument] = [
+            .tensor(operands.projection), .optional(operands.positions), .tensor(operands.bias), .tensor(packed), .optional(pass.h0),
+            .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .int(tiling.blocks), .tensor(pass.y), .tensor(pass.hT),
+            .optional(state), .optional(kept?.gates), .optional(kept?.previousH), .optional(own)]
+        try run(PhaseRun(tiling: tiling, defines: definitions, step: .recurrentForward(cell.kind, .step),
+                         sequence: .recurrentForward(cell.kind, .sequence), saysPhases: false, operands: arguments,
+                         rows: layout.activeRows.flatMap { isHalved ? [$0, $0] : [$0] }),
+                persistent: persistent)
+    }
+
+    /// - Parameters:
+    ///   - carry: [B, H] enters as dh_T; leaves as dh_0 only if `gradients` ask for it.
+    ///   - state: [B, H] an LSTM's dc; another cell's `carry` again.
+    func unitsBackward(_ pass: RecurrentPass, _ kept: RecurrentActivations, _ gradients: RecurrentGradients, carry: Tensor, state: Tensor,
+                       persistent: Bool) throws {
+        let h = pass.hiddenWidth, cell = pass.cell, layout = pass.layout.layout, depth = cell.gateCount * h
+        let tiling = try requiredTiling(gates: 1, hidden: h, depth: depth)
+        let definitions = unitDefines(pass, tiling, persistent: persistent)
+        let packed = try makeTensor(shape: tiling.packedShape(precision))
+        try packUnits(.recurrentBackward(cell.kind, .pack), definitions, tiling, pass.weights.wHH, gateStride: 0, unitStride: 1, depthStride: h,
+                      hidden: h, depth: depth, into: packed)
+        let arguments: [KernelArgument] = [
+            .optional(gradients.dy), .tensor(packed), .tensor(kept.previousH), .optional(pass.c0), .tensor(pass.layout.offsets),
+            .int(layout.steps), .int(h), .int(tiling.blocks), .tensor(carry), .tensor(state), .tensor(kept.gates),
+            .optional(cell.kind == .lstm ? kept.c : kept.candidate)]
+        var rows = layout.activeRows.reversed().flatMap { cell.kind == .gru && !cell.resetAfter ? [$0, $0] : [$0] }
+        // The gradient of the initial state takes one more product.
+        if gradients.dh0 != nil, let first = layout.activeRows.first { rows.append(first) }
+        try run(PhaseRun(tiling: tiling, defines: definitions, step: .recurrentBackward(cell.kind, .step),
+                         sequence: .recurrentBackward(cell.kind, .sequence), saysPhases: true, operands: arguments, rows: rows),
+                persistent: persistent)
+    }
+
+    private func run(_ run: PhaseRun, persistent: Bool) throws {
+        let tiling = run.tiling, batch = run.rows.max() ?? 0
+        guard persistent else {
+            // Two groups for each compute unit hide each other's waiting.
+            let blocks = 2 * device.computeUnits / tiling.tiles
+            for (phase, rows) in run.rows.enumerated() where holdsValues {
+                let height = tiling.height(rows, groups: blocks)
+                try launch(run.step, run.defines, global: (tiling.tiles * tiling.items, (rows + height - 1) / height, 1),
+                           local: (tiling.items, 1, 1), run.operands + [.int(phase), .int(height)])
+            }
+            return
+        }
+        let grid = meetingGrid(tiling, rows: batch)
+        let meeting = try makeTensor(shape: [1 + grid.rowBlocks * (1 + grid.workers)], type: .int32)
+        let mark = try meetings.mark(on: self)
+        try clear(meeting)
+        let arguments = run.operands + (run.saysPhases ? [.int(run.rows.count)] : []) + [.int(grid.height), .int(grid.workers)]
+        for rescue in [false, true] {
+            try launch(run.sequence, run.defines, global: ((rescue ? 1 : grid.workers) * tiling.items, grid.rowBlocks, 1),
+                       local: (tiling.items, 1, 1),
+                       arguments + [.flag(rescue), .int(meetingPatience), .tensor(meeting), .tensor(mark)])
+        }
+    }
+
+    /// How often a group looks for the others before it gives up: seconds, where a look takes some hundred nanoseconds
+    /// on a GPU, and one or two on a CPU, whose threads may have to wait for a core meanwhile.
+    private var meetingPatience: Int { device.type == .cpu ? 1 << 30 : 1 << 22 }
+
+    private func unitDefines(_ pass: RecurrentPass, _ tiling: RecurrentTiling, persistent: Bool) -> KernelDefines {
+        defines(pass) + tiling.defines + ["PLAN": persistent ? 2 : 1, "UNROLL": device.type == .cpu ? 0 : 1,
+                                          "NVIDIA": device.vendor.contains("NVIDIA") ? 1 : 0]
+    }
+
+    private func requiredTiling(gates: Int, hidden: Int, depth: Int) throws -> RecurrentTiling {
+        guard let tiling = recurrentTiling(gates: gates, hidden: hidden, depth: depth) else {
+            throw CarouselError(.internalError, "no tiling for \(hidden) recurrent units on \(info.selector)")
+        }
+        return tiling
+    }
+
+    private func packUnits(_ name: KernelName, _ defines: KernelDefines, _ tiling: RecurrentTiling, _ weights: Tensor, gateStride: Int,
+                           unitStride: Int, depthStride: Int, hidden: Int, depth: Int, into packed: Tensor) throws {
+        try launch(name, defines, global: (tiling.items, tiling.keep * precision.byteCount / 4, tiling.tiles * tiling.blocks), local: (tiling.items, 1, 1),
+                   [.tensor(weights), .int(gateStride), .int(unitStride), .int(depthStride), .int(hidden), .int(depth), .int(tiling.blocks),
+                    .tensor(packed)])
+    }
+}
