@@ -130,7 +130,7 @@ public final class OpenCLBackend: MemoryPlanner {
     }
 
     /// - Throws: `deviceUnavailable` naming the devices there are.
-    private static func find(_ index: Int) throws -> OpenCLDiscovery.Device {
+    static func find(_ index: Int) throws -> OpenCLDiscovery.Device {
         let found = try OpenCLDiscovery.devices()
         guard !found.isEmpty else {
             let (reason, hint) = OpenCLDiscovery.explainAbsence()
