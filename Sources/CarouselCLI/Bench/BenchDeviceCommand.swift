@@ -21,9 +21,15 @@ struct BenchDeviceCommand: ParsableCommand {
     var device = DeviceSelector(argument: "opencl")!
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Names of probes; nothing = all of them.", valueName: "names"))
     var probes: [String] = []
-    @Flag(help: "Print the names of the probes and what they are for.")
+    @Flag(help: "Print the plans the device offers, and the names of the probes with what they are for.")
     var list = false
     @OptionGroup var printing: OutputOptions
+
+    /// What `--list --json` prints.
+    private struct Listing: Encodable {
+        var plans: [String]
+        var probes: [String]
+    }
 
     func validate() throws {
         let names = Device.probes.map(\.name)
@@ -36,8 +42,9 @@ struct BenchDeviceCommand: ParsableCommand {
         printing.apply()
         let chosen = Device.probes.filter { probes.isEmpty || probes.contains($0.name) }
         if list {
-            if printing.json { return try Console.print(json: Dictionary(uniqueKeysWithValues: chosen.map { ($0.name, $0.purpose) })) }
-            return try Console.print(chosen.map { "\($0.name): \($0.purpose)" })
+            let listing = Listing(plans: try Device.plans(device.text), probes: chosen.map(\.name))
+            if printing.json { return try Console.print(json: listing) }
+            return try Console.print(["plans: " + listing.plans.joined(separator: ", ")] + chosen.map { "\($0.name): \($0.purpose)" })
         }
         var answers: [ProbeAnswer] = []
         for probe in chosen {
