@@ -26,7 +26,12 @@ class Variant:
 
     @property
     def name(self) -> str:
-        return self.plan if self.precision == "float32" else f"{self.plan}, {self.precision}"
+        return self.plan if self.precision in ("float32", self.plan.rsplit(", ", 1)[-1]) else f"{self.plan}, {self.precision}"
+
+    @property
+    def options(self) -> list[str]:
+        """What names it on the program's command line."""
+        return ["--plan", self.plan, "--precision", self.precision]
 
 
 @dataclass
@@ -61,6 +66,11 @@ class Bench:
         """The variants worth timing: kernels written for a GPU are slow on a CPU, and the other way round."""
         family = self.variants[0].plan.split()[0]
         return [variant for variant in self.variants if variant.plan.split()[0] == family]
+
+    @property
+    def usual(self) -> list[Variant]:
+        """One for each precision: the plan the device takes by itself."""
+        return [variant for variant in self.fast if variant.selected]
 
     # Time
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bench import Bench
+from bench import Bench, Variant
 from processes import StepError
 from sections import Section, Table, number
 
@@ -50,11 +50,11 @@ def check(level: str) -> Callable[[Bench, Section], None]:
         table = Table(["plan", "cases", "failures", "largest error", "seconds"])
         section.tables.append(table)
         for variant in bench.rows(bench.variants):
-            words = ["check", "--device", bench.device, "--plan", variant.plan, "--level", level]
+            words = ["check", "--device", bench.device, *variant.options, "--level", level]
             failed_cases(bench, section, table, variant.name, words)
         if bench.golden and level == "quick":
             for variant in bench.rows(bench.variants):
-                words = ["check", "--device", bench.device, "--plan", variant.plan, "--level", "tiny", "--golden", bench.golden]
+                words = ["check", "--device", bench.device, *variant.options, "--level", "tiny", "--golden", bench.golden]
                 failed_cases(bench, section, table, f"{variant.name}, tiny cases and records of PyTorch and Keras", words)
     return run
 
@@ -62,18 +62,19 @@ def check(level: str) -> Callable[[Bench, Section], None]:
 def audit(bench: Bench, section: Section) -> None:
     table = Table(["model", "plan", "tensors", "failed", "largest share of the tolerance"])
     section.tables.append(table)
-    for preset in bench.rows(["bilstm", "stacked-lstm", "simple-rnn", "relu-lstm"]):
+    precisions = list(dict.fromkeys(variant.precision for variant in bench.variants))
+    for preset, precision in bench.rows([(preset, precision) for precision in precisions for preset in ("bilstm", "stacked-lstm", "simple-rnn", "relu-lstm")]):
         try:
-            outcome = bench.carousel("audit", "--preset", preset, "--device", bench.device, "--samples", "0", "--json", "--quiet", limit=bench.left())
+            outcome = bench.carousel("audit", "--preset", preset, "--device", bench.device, "--precision", precision, "--samples", "0", "--json", "--quiet", limit=bench.left())
             found = outcome.parsed() if outcome.status in (0, 3) else outcome.json()
         except StepError as error:
-            bench.problem(f"{preset}: {error}")
+            bench.problem(f"{preset}, {precision}: {error}")
             continue
         for device in (device for one in found["audits"] for device in one["devices"]):
             tensors = device["tensors"]
             failures = [tensor for tensor in tensors if tensor["verdict"] == "failed"]
             share = max((float(tensor["maximum"]) / float(tensor["tolerance"]) for tensor in tensors if tensor["tolerance"]), default=0.0)
-            name = device["plan"] if device.get("precision", "float32") == "float32" else f"{device['plan']}, {device['precision']}"
+            name = Variant(device["plan"], precision, False).name
             table.rows.append([preset, name, str(len(tensors)), str(len(failures)), number(share)])
             section.data.append({"preset": preset, "plan": name, "tensors": len(tensors), "failures": failures, "share": share})
             for tensor in failures[:5]:
@@ -82,15 +83,15 @@ def audit(bench: Bench, section: Section) -> None:
                 bench.problem(f"{preset}, {name}: {device['problem']}")
 
 
-LOSS_TOLERANCE = 1e-4
-"""Relative, over twenty steps in float32; the tests of the library allow a tenth of it."""
+LOSS_TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 2e-2}
+"""Relative to float32 on the CPU, over twenty steps."""
 
 
 def losses(bench: Bench, section: Section) -> None:
     preset, steps = "stacked-lstm", 20
     columns: dict[str, list[float]] = {}
     for variant in bench.rows(bench.variants):
-        words = ["bench", "losses", "--device", bench.device, "--plan", variant.plan, "--preset", preset, "--steps", str(steps)]
+        words = ["bench", "losses", "--device", bench.device, *variant.options, "--preset", preset, "--steps", str(steps)]
         try:
             found = bench.carousel(*words, "--json", "--quiet", limit=bench.left()).json()
         except StepError as error:
@@ -102,8 +103,9 @@ def losses(bench: Bench, section: Section) -> None:
         section.data.append({"plan": variant.name, **found})
         section.notes.append(f"{variant.name}: largest relative difference {number(difference)} in the loss, "
                              f"{number(float(found['difference']['gradient_norm']))} in the gradient norm.")
-        if not difference <= LOSS_TOLERANCE:
-            bench.wrong(f"{variant.name}: losses differ by {number(difference)} from the CPU's; {LOSS_TOLERANCE} is allowed")
+        allowed = LOSS_TOLERANCE[variant.precision]
+        if not difference <= allowed:
+            bench.wrong(f"{variant.name}: losses differ by {number(difference)} from the CPU's; {allowed} is allowed")
     if not columns:
         raise StepError("no plan could be tried")
     section.tables.append(Table(["step", *columns], [[str(step + 1), *(f"{values[step]:.7f}" for values in columns.values())] for step in range(steps)],

@@ -81,9 +81,9 @@ def find_device(bench: Bench, section: Section) -> None:
 
 
 def find_variants(bench: Bench) -> None:
-    """Every plan in float32."""
+    """Every plan in every precision the device offers."""
     answer = bench.carousel("bench", "device", "--device", bench.device, "--list", "--json", limit=60).json()
-    bench.variants = [Variant(plan, "float32", place == 0) for place, plan in enumerate(answer["plans"])]
+    bench.variants = [Variant(plan["plan"], plan["precision"], plan["is_usual"]) for plan in answer["plans"]]
 
 
 def find_torch(torch: Torch, section: Section, report: Report, named: bool) -> bool:

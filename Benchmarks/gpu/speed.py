@@ -88,7 +88,7 @@ def product_times(bench: Bench, variant: Variant, size: tuple[int, int, int]) ->
     too_long = bench.is_too_long("product " + variant.name, 6.0 * size[0] * size[1] * size[2], 4)
     if too_long:
         return too_long
-    words = ["bench", "operations", "--products", ",".join(map(str, size)), "--products-only", "--device", bench.device, "--plan", variant.plan]
+    words = ["bench", "operations", "--products", ",".join(map(str, size)), "--products-only", "--device", bench.device, *variant.options]
     try:
         found = bench.carousel(*words, "--seconds", str(bench.row_seconds), "--json", "--quiet", limit=bench.limit()).json()
     except StepError as error:
@@ -152,7 +152,7 @@ def layer_times(bench: Bench, variant: Variant, layer: Layer) -> dict[str, Any] 
     if too_long:
         return too_long
     size = ",".join(map(str, layer.size if layer.layers > 1 else layer.size[:4]))
-    words = ["bench", "layers", "--cell", layer.cell, "--sizes", size, "--device", bench.device, "--plan", variant.plan]
+    words = ["bench", "layers", "--cell", layer.cell, "--sizes", size, "--device", bench.device, *variant.options]
     try:
         found = bench.carousel(*words, "--seconds", str(bench.row_seconds), "--json", "--quiet", limit=bench.limit()).json()
         forward, both = (next(row for row in found["rows"] if row["key"].endswith(ending)) for ending in (" forward", " forward + backward"))
@@ -209,11 +209,11 @@ def five_sizes(bench: Bench, section: Section) -> None:
 def deepbench(bench: Bench, section: Section) -> None:
     # Rows that small machines can do come first there.
     rows = sorted(DEEPBENCH, key=lambda layer: layer.operations) if bench.quick else DEEPBENCH
-    layer_table(bench, section, rows, bench.fast[:1])
+    layer_table(bench, section, rows, bench.usual)
 
 
 def stack(bench: Bench, section: Section) -> None:
-    layer_table(bench, section, [Layer("lstm", 70, 80, 1150, 1150, 3)], bench.fast[:1])
+    layer_table(bench, section, [Layer("lstm", 70, 80, 1150, 1150, 3)], bench.usual)
     section.notes.append("The recurrent part of an AWD-LSTM for PTB, without its dropouts and its softmax: 929,000 tokens of an epoch are "
                          "166 such stacks.")
 
@@ -272,7 +272,7 @@ def tune(bench: Bench, section: Section) -> None:
     section.notes.append("```\n" + outcome.output[-6000:].strip() + "\n```")
     if outcome.status != 0:
         raise StepError(outcome.problem)
-    layer_table(bench, section, [Layer("lstm", *size) for size in FIVE], bench.fast[:1],
+    layer_table(bench, section, [Layer("lstm", *size) for size in FIVE], bench.usual,
                 title="After tuning: µs per time step of the whole stack, forward + backward")
 
 

@@ -11,7 +11,9 @@ int cvBestInstructionSet(void) {
     __builtin_cpu_init();
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) return cvAVX512;
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+        return __builtin_cpu_supports("avx512bf16") ? cvAVX512Bfloat16 : cvAVX512;
+    }
     if (avx2) return cvAVX2;
 #endif
     return cvPlain;
@@ -42,6 +44,7 @@ cvContext *cvContextCreate(int threads, int instructionSet, cvTuning tuning) {
 #if defined(__x86_64__)
     if (instructionSet == cvAVX2) context->kernels = &cvKernelsAVX2;
     if (instructionSet == cvAVX512) context->kernels = &cvKernelsAVX512;
+    if (instructionSet == cvAVX512Bfloat16) context->kernels = &cvKernelsAVX512Bfloat16;
 #endif
     return context;
 }

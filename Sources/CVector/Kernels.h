@@ -15,6 +15,8 @@ typedef struct {
     /// One area of `workStride` floats per worker.
     float *work;
     long workStride, block;
+    /// Products of a step in bfloat16: where in a worker's area the left operand's pairs lie; 0: float32.
+    long pairs;
 } cvRecurrentAreas;
 
 /// Some columns of a row-major matrix.
@@ -26,6 +28,7 @@ typedef struct {
 /// One block of a product over many rows.
 typedef struct {
     long rows;
+    bool bfloat16;
     cvLongOperand narrow, wide;
     /// [narrow columns · wide columns rounded up to vectors]
     float *sums;
@@ -75,14 +78,14 @@ typedef struct {
     void (*average)(long n, float decay, float complement, const float *w, float *average);
 
     // Gates of 16-unit groups side by side: one register tile holds all gates of its units.
-    void (*packGates)(long hidden, long state, int gates, long group, const float *w, float *packed);
+    void (*packGates)(bool bfloat16, long hidden, long state, int gates, long group, const float *w, float *packed);
     void (*recurrentForward)(const cvRecurrent *, const cvRecurrentAreas *, long row, float *work);
     void (*recurrentBackward)(const cvRecurrent *, const cvRecurrentAreas *, long row, float *work);
 } cvKernels;
 
 extern const cvKernels cvKernelsPlain;
 #if defined(__x86_64__)
-extern const cvKernels cvKernelsAVX2, cvKernelsAVX512;
+extern const cvKernels cvKernelsAVX2, cvKernelsAVX512, cvKernelsAVX512Bfloat16;
 #endif
 
 struct cvContext {
@@ -95,6 +98,8 @@ struct cvContext {
     char description[128];
 };
 
+/// Elements along k of a packed operand: its numbers, or the pairs of them.
+static inline long cvUnits(bool bfloat16, long k) { return bfloat16 ? (k + 1) / 2 : k; }
 static inline long cvMin(long a, long b) { return a < b ? a : b; }
 static inline long cvMax(long a, long b) { return a > b ? a : b; }
 static inline long cvPieces(long n, long size) { return (n + size - 1) / size; }

@@ -47,10 +47,10 @@ static Job plan(const cvContext *context, const cvProduct *p, float *scratch) {
     long blocks = job.narrowBlocks * job.wideBlocks;
     job.parts = cvMax(1, cvMin(cvPieces(pieces, blocks), p->k / shortestPart));
     job.roomForParts = job.parts;
-    job.partRows = cvRound(cvPieces(p->k, job.parts), depth);
+    job.partRows = cvRound(cvPieces(p->k, job.parts), p->bfloat16 ? 2 * depth : depth);
     job.parts = cvPieces(p->k, job.partRows);
     job.blockSums = job.narrowSize * job.wideSize;
-    job.areaSize = depth * (panel + cvRound(job.narrowSize, 16));
+    job.areaSize = depth * (panel + cvRound(job.narrowSize, 16) * (p->bfloat16 ? 2 : 1));
     job.sums = scratch;
     job.columnSums = scratch + blocks * job.roomForParts * job.blockSums;
     job.areas = job.columnSums + job.wideBlocks * job.roomForParts * job.wideSize;
@@ -76,6 +76,7 @@ static void blockPiece(const void *argument, long piece, int worker) {
     long narrowLd = job->flipped ? p->ldb : p->lda, wideLd = job->flipped ? p->lda : p->ldb;
     cvLongBlock x = {
         .rows = cvMin(job->partRows, p->k - row),
+        .bfloat16 = p->bfloat16,
         .narrow = columns(narrowBase, narrowLd, row, narrow * job->narrowSize, job->narrowSize, job->narrow),
         .wide = columns(wideBase, wideLd, row, wide * job->wideSize, job->wideSize, job->wide),
         .sums = job->sums + piece * job->blockSums,

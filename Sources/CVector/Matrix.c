@@ -42,18 +42,29 @@ static void packPiece(const void *argument, long piece, int worker) {
     job->context->kernels->packPanel(job->product, piece, job->packed);
 }
 
+/// Floats of a worker's copy of the left operand; see packLeft.
+static long areaSize(const Job *job) {
+    const cvProduct *p = job->product;
+    return job->rowsPerBlock * depth * (p->transposeA + p->bfloat16);
+}
+
+/// Floats of the right operand in panels.
+static long packedSize(const cvContext *context, const cvProduct *p) {
+    return cvRound(p->n, context->kernels->width) * cvUnits(p->bfloat16, p->k);
+}
+
 static void productPiece(const void *argument, long piece, int worker) {
     const Job *job = argument;
     long row = piece / job->columnBlocks * job->rowsPerBlock;
     long panel = piece % job->columnBlocks * job->panelsPerBlock;
     job->context->kernels->productBlock(job->product, job->packed, row, cvMin(job->rowsPerBlock, job->product->m - row),
                                         panel, cvMin(job->panelsPerBlock, job->panels - panel),
-                                        job->areas + worker * job->rowsPerBlock * depth);
+                                        job->areas + worker * areaSize(job));
 }
 
 // BLAS packs both operands anew in every call, so its blocks are larger.
 static bool usesBLAS(const cvContext *context, const cvProduct *p) {
-    return context->sgemm && p->k > 0 && work(p) >= 1e6 && p->m <= INT32_MAX && p->n <= INT32_MAX && p->k <= INT32_MAX
+    return context->sgemm && !p->bfloat16 && p->k > 0 && work(p) >= 1e6 && p->m <= INT32_MAX && p->n <= INT32_MAX && p->k <= INT32_MAX
         && p->lda <= INT32_MAX && p->ldb <= INT32_MAX && p->ldc <= INT32_MAX;
 }
 
@@ -98,8 +109,7 @@ long cvMultiplyScratch(const cvContext *context, const cvProduct *p) {
     if (usesBLAS(context, p)) return sums;
     if (cvIsLongProduct(p)) return cvMax(sums, cvLongProductScratch(context, p));
     Job job = plan(context, p);
-    long areas = p->transposeA ? cvPoolThreads(context->pool) * job.rowsPerBlock * depth : 0;
-    return cvMax(sums, cvRound(p->n, context->kernels->width) * p->k + areas);
+    return cvMax(sums, packedSize(context, p) + cvPoolThreads(context->pool) * areaSize(&job));
 }
 
 void cvMultiply(cvContext *context, const cvProduct *p, float *scratch) {
@@ -118,7 +128,7 @@ void cvMultiply(cvContext *context, const cvProduct *p, float *scratch) {
     Job job = plan(context, p);
     bool parallel = work(p) >= parallelWork;
     job.packed = scratch;
-    job.areas = scratch + cvRound(p->n, context->kernels->width) * p->k;
+    job.areas = scratch + packedSize(context, p);
     cvPoolRun(context->pool, job.panels, parallel && p->n * p->k >= 65536, packPiece, &job);
     cvPoolRun(context->pool, cvPieces(p->m, job.rowsPerBlock) * job.columnBlocks, parallel, productPiece, &job);
 }

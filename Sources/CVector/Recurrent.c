@@ -48,6 +48,7 @@ static long areaSize(const cvRecurrent *p, long block) {
 static Job plan(const cvContext *context, const cvRecurrent *p, bool backward, float *scratch) {
     const cvKernels *kernels = context->kernels;
     long H = p->hidden, R = p->state, width = kernels->width, columns = width * kernels->panel;
+    bool bfloat16 = p->bfloat16;
     Job job = {.kernels = kernels, .pass = p};
     cvProduct none = {0};
     job.first = job.second = none;
@@ -65,15 +66,21 @@ static Job plan(const cvContext *context, const cvRecurrent *p, bool backward, f
         if (resetBefore) job.second = (cvProduct){.n = H, .k = H, .b = p->wHH + 2 * H * H, .ldb = H};
         if (p->wHR) job.second = (cvProduct){.n = H, .k = R, .b = p->wHR, .ldb = H};
     }
+    job.first.bfloat16 = job.second.bfloat16 = bfloat16;
     job.firstPanels = job.gates > 0 ? cvPieces(H, width) : cvPieces(job.first.n, columns);
     job.secondPanels = job.second.b ? cvPieces(job.second.n, columns) : 0;
 
-    long firstSize = cvRound(job.first.n, width) * job.first.k * cvMax(1, job.gates);
-    long secondSize = job.second.b ? cvRound(job.second.n, width) * job.second.k : 0;
+    long firstSize = cvRound(job.first.n, width) * cvUnits(bfloat16, job.first.k) * cvMax(1, job.gates);
+    long secondSize = job.second.b ? cvRound(job.second.n, width) * cvUnits(bfloat16, job.second.k) : 0;
     cvRecurrentAreas *areas = &job.areas;
     areas->block = cvRecurrentBlock(context, p->kind, H, R, p->batch);
     // For the largest block of so many sequences or fewer, so that a smaller batch never needs more.
-    areas->workStride = areaSize(p, cvMin(p->batch, mostRows(context, p->kind, H, R, p->batch)));
+    long block = cvMin(p->batch, mostRows(context, p->kind, H, R, p->batch));
+    areas->workStride = areaSize(p, block);
+    if (bfloat16) {
+        areas->pairs = areas->workStride;
+        areas->workStride += cvRound(block * cvUnits(true, cvMax(rows, R)), 16);
+    }
     areas->first = take(&job.size, scratch, firstSize);
     areas->second = take(&job.size, scratch, secondSize);
     areas->bias = take(&job.size, scratch, (gateCount(p->kind) + 1) * cvRound(H, width));
@@ -97,7 +104,7 @@ static void packPiece(const void *argument, long piece, int worker) {
     if (piece >= job->firstPanels) {
         job->kernels->packPanel(&job->second, piece - job->firstPanels, job->areas.second);
     } else if (job->gates > 0) {
-        job->kernels->packGates(job->pass->hidden, job->pass->state, job->gates, piece, job->pass->wHH, job->areas.first);
+        job->kernels->packGates(job->first.bfloat16, job->pass->hidden, job->pass->state, job->gates, piece, job->pass->wHH, job->areas.first);
     } else {
         job->kernels->packPanel(&job->first, piece, job->areas.first);
     }

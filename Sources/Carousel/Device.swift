@@ -16,49 +16,51 @@ public enum Device {
         public var hint: String?
     }
 
-    /// - Parameter selector: `auto` (the first OpenCL GPU, else the CPU), `cpu`, `opencl` or `opencl:N`
-    ///   (any OpenCL device, also one that runs on the CPU), `reference` (slow, in Double).
-    /// - Throws: `usage` for another name, `deviceUnavailable` with a hint, `internalError` for kernels that
-    ///   do not build.
-    public static func open(_ selector: String) throws -> any Backend {
+    /// - Parameters:
+    ///   - selector: `auto` (the first OpenCL GPU, else the CPU), `cpu`, `opencl` or `opencl:N`
+    ///     (any OpenCL device, also one that runs on the CPU), `reference` (slow, in Double).
+    ///   - precision: of the operands of products.
+    /// - Throws: `usage` for another name, `badConfiguration` for a precision the device does not compute in,
+    ///   `deviceUnavailable` with a hint, `internalError` for kernels that do not build.
+    public static func open(_ selector: String, precision: Precision = .float32) throws -> any Backend {
         switch selector {
         case "auto":
             if let gpu = OpenCLBackend.devices().devices.first(where: { $0.type == .gpu }) {
-                return try OpenCLBackend(device: gpu.index)
+                return try openCL(gpu.index, precision)
             }
-            return try openCPU()
+            return try openCPU(precision)
         case "cpu":
-            return try openCPU()
+            return try openCPU(precision)
         case "reference":
-            return ReferenceBackend()
+            return ReferenceBackend(precision: precision)
         case "opencl":
-            return try OpenCLBackend(device: 0)
+            return try openCL(0, precision)
         default:
             let parts = selector.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 2, parts[0] == "opencl", let index = Int(parts[1]), index >= 0 else {
                 throw CarouselError(.usage, "there is no device '\(selector)'",
                                     hint: "--device auto, cpu, opencl or opencl:N; `carousel devices` lists them")
             }
-            return try OpenCLBackend(device: index)
+            return try openCL(index, precision)
         }
     }
 
-    /// The plans a device offers, the one that `open` takes first. `check` and `audit` go through all of them.
+    /// The plans a device offers in a precision, the one that `open` takes first. `check` and `audit` go through all of them.
     /// - Throws: as `open`.
-    public static func plans(_ selector: String) throws -> [String] {
-        if let index = openCLIndex(selector) { return try OpenCLBackend.plans(device: index) }
-        return [try open(selector).plan]
+    public static func plans(_ selector: String, precision: Precision = .float32) throws -> [String] {
+        if let index = openCLIndex(selector), precision == .float32 { return try OpenCLBackend.plans(device: index) }
+        return [try open(selector, precision: precision).plan]
     }
 
     /// Opens a device with one of its plans.
     /// - Throws: as `open`; `usage` for a plan the device does not offer.
-    public static func open(_ selector: String, plan: String) throws -> any Backend {
-        if let index = openCLIndex(selector), let family = OpenCLBackend.KernelFamily.allCases.first(where: { $0.plan == plan }) {
+    public static func open(_ selector: String, plan: String, precision: Precision = .float32) throws -> any Backend {
+        if precision == .float32, let index = openCLIndex(selector), let family = OpenCLBackend.KernelFamily.allCases.first(where: { $0.plan == plan }) {
             return try OpenCLBackend(device: index, family: family)
         }
-        let backend = try open(selector)
+        let backend = try open(selector, precision: precision)
         guard backend.plan == plan else {
-            throw CarouselError(.usage, "\(selector) has no plan '\(plan)'", hint: try plans(selector).joined(separator: ", "))
+            throw CarouselError(.usage, "\(selector) has no plan '\(plan)'", hint: try plans(selector, precision: precision).joined(separator: ", "))
         }
         return backend
     }
@@ -84,7 +86,7 @@ public enum Device {
     /// Looks for every device without building a kernel.
     public static func available() throws -> Inventory {
         let found = OpenCLBackend.devices()
-        var devices = [try openCPU().info]
+        var devices = [try openCPU(.float32).info]
         for device in found.devices {
             devices.append(DeviceInfo(kind: .opencl, selector: "opencl:\(device.index)", name: device.name, vendor: device.vendor,
                                       driver: "\(device.platform), \(device.driver)", computeUnits: device.computeUnits,
@@ -95,8 +97,15 @@ public enum Device {
         return Inventory(devices: devices, problem: found.reason, hint: found.hint)
     }
 
-    private static func openCPU() throws -> any Backend {
+    private static func openCL(_ index: Int, _ precision: Precision) throws -> any Backend {
+        guard precision == .float32 else {
+            throw CarouselError(.badConfiguration, "opencl:\(index) does not compute in \(precision.rawValue)", hint: "--device cpu, or float32")
+        }
+        return try OpenCLBackend(device: index)
+    }
+
+    private static func openCPU(_ precision: Precision) throws -> any Backend {
         try CPUBackend(threads: try EnvironmentSettings.integer(.threads), useBLAS: try EnvironmentSettings.flag(.blas),
-                       tuning: try CPUTuning.named(EnvironmentSettings.tuning.value))
+                       precision: precision, tuning: try CPUTuning.named(EnvironmentSettings.tuning.value))
     }
 }

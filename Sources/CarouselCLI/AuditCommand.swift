@@ -42,8 +42,10 @@ struct AuditCommand: ParsableCommand {
     var record: String?
     @Option(help: ArgumentHelp("Write the report as one HTML page.", valueName: "file"))
     var html: String?
+    @OptionGroup var products: PrecisionOptions
     @OptionGroup var printing: OutputOptions
 
+    private var precision: Precision { products.precision ?? .float32 }
     private var hasConfiguration: Bool { source.preset != nil || source.file != nil }
 
     func validate() throws {
@@ -112,7 +114,7 @@ struct AuditCommand: ParsableCommand {
         case .one(let selector): [selector.text]
         case .all: try Device.available().devices.map(\.selector)
         }
-        return try selectors.flatMap { selector in try Device.plans(selector).map { PlannedDevice(selector: selector, plan: $0) } }
+        return try selectors.flatMap { selector in try Device.plans(selector, precision: precision).map { PlannedDevice(selector: selector, plan: $0) } }
     }
 
     // MARK: a model
@@ -128,7 +130,7 @@ struct AuditCommand: ParsableCommand {
             audited = try AuditCase.fresh(configuration, name: name, data: paths.first, limits: limits)
         }
         let start = ContinuousClock.now
-        let audit = try Audit(audited, limits: limits)
+        let audit = try Audit(audited, limits: limits, precision: precision)
         if let record { try audit.record(to: record) }
         let report = try self.report(audit, on: devices, since: start)
         if let html { try OutputFile.write(AuditPage.html(report), to: html) }
@@ -141,7 +143,7 @@ struct AuditCommand: ParsableCommand {
         let audited = devices.map { planned -> AuditedDevice in
             Console.status("\(planned.selector), \(planned.plan)")
             do {
-                return audit.run(on: try Device.open(planned.selector, plan: planned.plan))
+                return audit.run(on: try Device.open(planned.selector, plan: planned.plan, precision: precision))
             } catch {
                 return AuditedDevice(device: planned.selector, plan: planned.plan, problem: "\(error)")
             }
@@ -158,14 +160,14 @@ struct AuditCommand: ParsableCommand {
 
     private func auditRecord(_ file: String, on devices: [PlannedDevice], _ reports: inout [AuditReport], _ cases: inout [GoldenLine]) throws {
         let start = ContinuousClock.now
-        if let audit = try Audit.recorded(at: file, samples: samples) {
+        if let audit = try Audit.recorded(at: file, samples: samples, precision: precision) {
             reports.append(try report(audit, on: devices, since: start))
             return
         }
         for planned in devices {
             var line = GoldenLine(device: planned.selector, plan: planned.plan, name: file, passed: false, worst: "", error: .infinity, tolerance: 0)
             do {
-                let result = try GoldenCheck.run(path: file, on: try Device.open(planned.selector, plan: planned.plan))
+                let result = try GoldenCheck.run(path: file, on: try Device.open(planned.selector, plan: planned.plan, precision: precision))
                 (line.name, line.passed, line.worst, line.error, line.tolerance) = (result.name, result.passed, result.worst, result.error, result.tolerance)
             } catch let error as CarouselError where error.status != .badData && error.status != .missingInput {
                 line.problem = "\(error)"

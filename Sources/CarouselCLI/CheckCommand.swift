@@ -49,6 +49,7 @@ struct CheckCommand: ParsableCommand {
     var golden: [String] = []
     @Option(help: "How much of the suite: tiny (for checkers of kernels), quick or full.")
     var level = Conformance.Level.full
+    @OptionGroup var products: PrecisionOptions
     @OptionGroup var printing: OutputOptions
 
     func run() throws {
@@ -56,7 +57,8 @@ struct CheckCommand: ParsableCommand {
         let files = try golden.flatMap { try GoldenCheck.files(at: $0) }
         var lines: [Line] = []
         for selector in try selectors() {
-            let backend = try plan.map { try Device.open(selector, plan: $0) } ?? Device.open(selector)
+            let precision = products.precision ?? .float32
+            let backend = try plan.map { try Device.open(selector, plan: $0, precision: precision) } ?? Device.open(selector, precision: precision)
             Console.message("device: \(backend.info.selector), \(backend.info.name), \(backend.plan)")
             if backend.info.kind != .reference {
                 _ = Conformance.run(on: backend, level: level) { result in

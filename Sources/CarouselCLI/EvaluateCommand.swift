@@ -24,7 +24,7 @@ struct EvaluateCommand: ParsableCommand {
 
     func run() throws {
         printing.apply()
-        let backend = try target.device.open()
+        let backend = try target.open()
         let classifier = try Classifier.load(runFolder, on: backend)
         var options = columns.applied(to: classifier.configuration.data)
         options.requiresLabels = true

@@ -14,13 +14,13 @@ struct DeviceSelector: ExpressibleByArgument {
     var defaultValueDescription: String { text }
 
     /// Opens the device and says which one it is.
-    func open() throws -> any Backend {
-        let backend = try Device.open(text)
-        let info = backend.info
+    func open(_ precision: Precision) throws -> any Backend {
+        let backend = try Device.open(text, precision: precision)
+        let info = backend.info, products = precision == .float32 ? "" : ", products in \(precision.rawValue)"
         if text == "auto" && info.kind == .cpu {
-            Console.message("device: cpu, \(info.name) (no OpenCL GPU here; `carousel devices` says why)")
+            Console.message("device: cpu, \(info.name) (no OpenCL GPU here; `carousel devices` says why)\(products)")
         } else {
-            Console.message("device: \(info.selector), \(info.name)")
+            Console.message("device: \(info.selector), \(info.name)\(products)")
         }
         return backend
     }
@@ -30,7 +30,20 @@ struct DeviceSelector: ExpressibleByArgument {
 struct DeviceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where to compute: auto, cpu, opencl or opencl:N. auto takes the first OpenCL GPU, else the CPU.", valueName: "device"))
     var device = DeviceSelector(argument: "auto")!
+    @OptionGroup var products: PrecisionOptions
+
+    /// Opens the device and says which one it is.
+    /// - Parameter usual: the precision where no option names one.
+    func open(_ usual: Precision = .float32) throws -> any Backend { try device.open(products.precision ?? usual) }
 }
+
+/// `--precision`
+struct PrecisionOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("What matrix products round their operands to: float32, bfloat16 or float16, as far as the device can.", valueName: "type"))
+    var precision: Precision?
+}
+
+extension Precision: ExpressibleByArgument {}
 
 /// Which columns of a table hold what.
 struct ColumnOptions: ParsableArguments {

@@ -43,7 +43,7 @@ struct PredictCommand: ParsableCommand {
     func run() throws {
         printing.apply()
         let folder = try RunFolder.open(runFolder)
-        let backend = try target.device.open()
+        let backend = try target.open()
         let classifier = try Classifier.load(folder.path, on: backend)
         // The columns are those of the training; the format is this file's own.
         var options = classifier.configuration.data

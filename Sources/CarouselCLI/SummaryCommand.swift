@@ -52,7 +52,7 @@ struct SummaryCommand: ParsableCommand {
             try Console.print(configuration.yaml().split(separator: "\n").map(String.init))
             return
         }
-        let backend = try target.device.open()
+        let backend = try target.open()
         let (configuration, model) = try model(on: backend)
         let optimizer = try Optimizer(configuration.training.optimizer, clipping: configuration.training.clipping, store: model.store)
         let batch = batchSize ?? configuration.training.batchSize, steps = steps ?? configuration.preparation.maximumLength

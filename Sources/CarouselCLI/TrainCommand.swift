@@ -101,7 +101,7 @@ struct TrainCommand: ParsableCommand {
         if begun == nil { try RunFolder.check(output, force: force || resume) }
         if let begun, begun.isFinished { return try tellEnding(of: begun) }
         let inputs = try inputs(of: begun)
-        let backend = try target.device.open()
+        let backend = try target.open(configuration.training.precision)
         let data = try Self.readData(configuration, inputs)
         // All that can be refused comes before anything in the folder changes.
         let trainer = try Trainer(configuration: configuration, data: data, backend: backend, folder: nil)
@@ -187,6 +187,7 @@ struct TrainCommand: ParsableCommand {
             setting("training.batch_size", "--batch-size", batchSize),
             setting("training.learning_rate", "--learning-rate", learningRate),
             setting("training.seed", "--seed", seed),
+            setting("training.precision", "--precision", target.products.precision?.rawValue),
             setting("training.validation_split", "--validation-split", validationSplit),
             setting("preparation.tokenizer", "--tokenizer", tokenizer?.rawValue),
             setting("data.text_column", "--text-column", quoted(columns.textColumn)),

@@ -9,7 +9,8 @@ extension CPUBackend {
             m: product.m, n: product.n, k: product.k,
             a: floats(product.a), lda: product.a.shape[1], transposeA: product.transposeA,
             b: floats(product.b), ldb: product.b.shape[1], transposeB: product.transposeB,
-            bias: floats(product.bias), c: floats(product.c), ldc: product.n, accumulate: product.accumulate, sumsOfA: nil))
+            bias: floats(product.bias), c: floats(product.c), ldc: product.n, accumulate: product.accumulate, sumsOfA: nil,
+            bfloat16: isBfloat16))
     }
 
     /// Runs a product with scratch memory of its own area.

@@ -22,7 +22,7 @@ extension CPUBackend {
         try multiply(cvProduct(
             m: input.shape[0], n: width, k: input.shape[1], a: floats(input), lda: input.shape[1], transposeA: false,
             b: floats(pass.weights.wIH), ldb: input.shape[1], transposeB: true, bias: nil, c: projection, ldc: width,
-            accumulate: false, sumsOfA: nil))
+            accumulate: false, sumsOfA: nil, bfloat16: isBfloat16))
         try withTimeLoop(pass, nil) { loop, scratch in
             loop.projection = UnsafePointer(projection)
             cvRecurrentForward(context, &loop, scratch)
@@ -70,6 +70,7 @@ extension CPUBackend {
                     loop.activation = pass.cell.activation.code
                     loop.recurrentActivation = pass.cell.recurrentActivation.code
                     loop.resetAfter = pass.cell.resetAfter
+                    loop.bfloat16 = isBfloat16
                     loop.batch = layout.batchSize
                     loop.steps = layout.steps
                     loop.hidden = pass.hiddenWidth
@@ -122,7 +123,8 @@ extension CPUBackend {
                            width: Int, into target: UnsafeMutablePointer<Float>, bIH: UnsafeMutablePointer<Float>? = nil,
                            bHH: UnsafeMutablePointer<Float>? = nil) throws {
         var product = cvProduct(m: columns, n: width, k: rows, a: d, lda: pitch, transposeA: true, b: x, ldb: width,
-                                transposeB: false, bias: nil, c: target, ldc: width, accumulate: true, sumsOfA: bIH ?? bHH)
+                                transposeB: false, bias: nil, c: target, ldc: width, accumulate: true, sumsOfA: bIH ?? bHH,
+                                bfloat16: isBfloat16)
         guard let bIH, let bHH else { return try multiply(product) }
         let sums = try scratch(.sums, count: columns)
         product.sumsOfA = sums
@@ -148,17 +150,7 @@ extension CPUBackend {
         try multiply(cvProduct(
             m: input.shape[0], n: input.shape[1], k: width, a: d, lda: width, transposeA: false,
             b: floats(pass.weights.wIH), ldb: input.shape[1], transposeB: false, bias: nil, c: floats(dInput),
-            ldc: input.shape[1], accumulate: false, sumsOfA: nil))
-    }
-}
-
-extension RecurrentInput {
-    /// The rows that are projected: [N, I] or [U, I].
-    var values: Tensor {
-        switch self {
-        case .dense(let x): x
-        case .indexed(let rows, _): rows
-        }
+            ldc: input.shape[1], accumulate: false, sumsOfA: nil, bfloat16: isBfloat16))
     }
 }
 

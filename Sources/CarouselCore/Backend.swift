@@ -19,6 +19,8 @@ public protocol Backend: AnyObject, MemoryOperations, VectorOperations, MatrixOp
     var info: DeviceInfo { get }
     /// float32, or float64 on the reference.
     var scalarType: ElementType { get }
+    /// The type to which it rounds the operands of matrix products.
+    var precision: Precision { get }
     /// The way this backend runs the expensive operations, where a device offers several: a name that, with the
     /// device, fixes every bit of its results.
     var plan: String { get }
@@ -28,8 +30,10 @@ public protocol Backend: AnyObject, MemoryOperations, VectorOperations, MatrixOp
 }
 
 extension Backend {
-    /// A device with one way of computing.
-    public var plan: String { "standard" }
+    /// Nothing is rounded.
+    public var precision: Precision { .float32 }
+    /// A device with one way of computing, with the precision of its products where it is not float32.
+    public var plan: String { precision.named("standard") }
     /// Nothing is reserved.
     public func reserve(_ body: () throws -> Void) throws {}
 }

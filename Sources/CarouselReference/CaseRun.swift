@@ -41,6 +41,9 @@ final class CaseRun {
         generator = SeededGenerator(seed: seed)
     }
 
+    /// Of states and gradients of recurrent layers.
+    var recurrentTolerance: Double { Tolerance.recurrent(backend.precision) }
+
     // MARK: drawing
 
     /// `count` numbers in −scale … scale, plus `center`.

@@ -29,7 +29,7 @@ public struct ConformanceCase: Sendable {
     /// buffer does, so that a memory checker sees reads past it too.
     public func run(on backend: any Backend, guardedEnds: Bool = true) throws -> [ComparedTensor] {
         for attempt in 0..<64 {
-            let reference = ReferenceBackend()
+            let reference = ReferenceBackend(precision: backend.precision)
             let watch = KinkWatch(everywhere: false)
             reference.kinkWatch = watch
             let expected = CaseRun(on: reference, seed: seed(attempt), guardedEnds: guardedEnds)

@@ -40,6 +40,11 @@ extension ReferenceBackend {
         // The running gradients of every sequence's state.
         var dh = [Double](repeating: 0, count: max(B * R, 1)), dc = [Double](repeating: 0, count: max(B * H, 1))
         let noCell = [Double](repeating: 0, count: max(H, 1))
+        // Of an indexed input, products see the sums per distinct row: rounding them differs from rounding their terms.
+        let width = pass.cell.gateCount * H, distinct = rows.isIndexed ? pass.input.values.shape[0] : 0
+        let sums = Doubles.allocate(capacity: max(distinct * width, 1))
+        defer { sums.deallocate() }
+        for i in 0..<distinct * width { sums[i] = 0 }
         for i in 0..<B * R { dh[i] = dhT?[i] ?? 0 }
         for i in 0..<B * H { dc[i] = dcT?[i] ?? 0 }
         if let dInput, let target = gradients.dInput { for i in 0..<target.count { dInput[i] = 0 } }
@@ -59,11 +64,17 @@ extension ReferenceBackend {
                             }
                             if let dy { for k in 0..<R { dh[b * R + k] += dy[n * R + k] } }
                             let flow = CellGradientStep(dh: dh + b * R, dc: dc + b * H,
-                                                        dx: dInput.map { $0 + rows.inputRow(n) * I })
+                                                        dx: dInput.map { $0 + rows.inputRow(n) * I },
+                                                        inputSums: rows.isIndexed ? sums + rows.inputRow(n) * width : nil)
                             rows.cell.backward(step, flow, into: dWeights)
                         }
                     }
                 }
+            }
+        }
+        for row in 0..<distinct {
+            for j in 0..<width {
+                rows.cell.inputGradients(sums[row * width + j], row: j, rows.input + row * I, dInput.map { $0 + row * I }, into: dWeights.wIH)
             }
         }
         if let dh0 = try doubles(gradients.dh0) { for i in 0..<B * R { dh0[i] = dh[i] } }
@@ -83,7 +94,8 @@ extension ReferenceBackend {
 /// Finds the rows of a pass; in inference every step shares one scratch row.
 private struct LayerRows {
     let cell: ReferenceCell
-    private let input: Doubles
+    /// [N, I] or [U, I]
+    let input: Doubles
     private let positions: UnsafeMutablePointer<Int32>?
     private let gates: Doubles?
     private let previousH: Doubles?
@@ -110,11 +122,13 @@ private struct LayerRows {
         width = max(pass.hiddenWidth, pass.weights.stateWidth)
         scratch = Doubles.allocate(capacity: 3 * gateWidth + 6 * width)
         cell = ReferenceCell(cell: pass.cell, weights: weights, inputWidth: pass.input.width, hiddenWidth: pass.hiddenWidth,
-                             stateWidth: pass.weights.stateWidth, a: scratch, u: scratch + gateWidth,
+                             stateWidth: pass.weights.stateWidth, precision: backend.precision, a: scratch, u: scratch + gateWidth,
                              direct: scratch + 3 * gateWidth, inner: scratch + 3 * gateWidth + width)
     }
 
     func deallocate() { scratch.deallocate() }
+
+    var isIndexed: Bool { positions != nil }
 
     /// Row of the dense input, or of the distinct rows.
     func inputRow(_ n: Int) -> Int { positions.map { Int($0[n]) } ?? n }

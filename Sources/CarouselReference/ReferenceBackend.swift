@@ -16,7 +16,11 @@ public final class ReferenceBackend: Backend {
     /// Set by the conformance suite and the audit to choose inputs without kinks.
     public var kinkWatch: KinkWatch?
 
-    public init() {}
+    public let precision: Precision
+
+    /// - Parameter precision: the operands of products are rounded to it, as a device of this precision does, so that what
+    ///   is left between the two are roundings of sums, and operands that fall to the other side of a rounding.
+    public init(precision: Precision = .float32) { self.precision = precision }
 
     public var scalarType: ElementType { .float64 }
 
@@ -112,6 +116,23 @@ func dot(_ a: Doubles, _ b: Doubles, _ count: Int) -> Double {
 @inline(__always)
 func addScaled(_ factor: Double, _ x: Doubles, to y: Doubles, _ count: Int) {
     for k in 0..<count { y[k] += factor * x[k] }
+}
+
+/// Σ a[k]·b[k] of operands rounded to `precision`.
+@inline(__always)
+func dot(_ a: Doubles, _ b: Doubles, _ count: Int, in precision: Precision) -> Double {
+    guard precision != .float32 else { return dot(a, b, count) }
+    var sum = 0.0
+    for k in 0..<count { sum += Double(precision.rounded(Float(a[k]))) * Double(precision.rounded(Float(b[k]))) }
+    return sum
+}
+
+/// y[k] += factor · x[k] of operands rounded to `precision`.
+@inline(__always)
+func addScaled(_ factor: Double, _ x: Doubles, to y: Doubles, _ count: Int, in precision: Precision) {
+    guard precision != .float32 else { return addScaled(factor, x, to: y, count) }
+    let factor = Double(precision.rounded(Float(factor)))
+    for k in 0..<count { y[k] += factor * Double(precision.rounded(Float(x[k]))) }
 }
 
 /// Bytes in live buffers of one backend.

@@ -28,6 +28,8 @@ struct CellGradientStep {
     var dc: Doubles
     /// [I] +=; nil = not wanted.
     var dx: Doubles?
+    /// [G·H] += the gradient of a, of whose sums the caller makes the gradients of W_ih and x; nil = they are made here.
+    var inputSums: Doubles?
 }
 
 /// The weights of a layer as pointers; also used for their gradients.
@@ -49,6 +51,8 @@ struct ReferenceCell {
     let hiddenWidth: Int
     /// R
     let stateWidth: Int
+    /// The operands of products are rounded to it.
+    let precision: Precision
     /// Scratch [G·H]: a = W_ih x + b_ih forward, its gradient backward.
     let a: Doubles
     /// Scratch [G·H]: u = W_hh h(t − 1) + b_hh forward, its gradient backward.
@@ -67,8 +71,8 @@ struct ReferenceCell {
 
     func forward(_ s: CellStep) {
         for j in 0..<cell.gateCount * hiddenWidth {
-            a[j] = dot(weights.wIH + j * inputWidth, s.x, inputWidth) + (weights.bIH?[j] ?? 0)
-            u[j] = dot(weights.wHH + j * stateWidth, s.previousH, stateWidth) + (weights.bHH?[j] ?? 0)
+            a[j] = dot(weights.wIH + j * inputWidth, s.x, inputWidth, in: precision) + (weights.bIH?[j] ?? 0)
+            u[j] = dot(weights.wHH + j * stateWidth, s.previousH, stateWidth, in: precision) + (weights.bHH?[j] ?? 0)
         }
         switch cell.kind {
         case .rnn: forwardRNN(s)
@@ -99,7 +103,7 @@ struct ReferenceCell {
             s.hidden[j] = o * f(s.c[j])
         }
         for k in 0..<stateWidth {
-            s.h[k] = weights.wHR.map { dot($0 + k * H, s.hidden, H) } ?? s.hidden[k]
+            s.h[k] = weights.wHR.map { dot($0 + k * H, s.hidden, H, in: precision) } ?? s.hidden[k]
         }
     }
 
@@ -125,7 +129,7 @@ struct ReferenceCell {
         let row = 2 * hiddenWidth + j
         return cell.resetAfter
             ? s.gates[j] * s.candidate[j]
-            : dot(weights.wHH + row * hiddenWidth, s.candidate, hiddenWidth) + (weights.bHH?[row] ?? 0)
+            : dot(weights.wHH + row * hiddenWidth, s.candidate, hiddenWidth, in: precision) + (weights.bHH?[row] ?? 0)
     }
 
     // MARK: backward
@@ -142,13 +146,18 @@ struct ReferenceCell {
         for j in 0..<cell.gateCount * hiddenWidth {
             // In a GRU with reset before, W_hn multiplies r ⊙ h(t − 1), whose gradient is already in `direct`.
             let resetBefore = cell.kind == .gru && !cell.resetAfter && j >= 2 * hiddenWidth
-            addScaled(a[j], s.x, to: gradients.wIH + j * inputWidth, inputWidth)
-            addScaled(u[j], resetBefore ? s.candidate : s.previousH, to: gradients.wHH + j * stateWidth, stateWidth)
+            if let sums = g.inputSums { sums[j] += a[j] } else { inputGradients(a[j], row: j, s.x, g.dx, into: gradients.wIH) }
+            addScaled(u[j], resetBefore ? s.candidate : s.previousH, to: gradients.wHH + j * stateWidth, stateWidth, in: precision)
             gradients.bIH?[j] += a[j]
             gradients.bHH?[j] += u[j]
-            if let dx = g.dx { addScaled(a[j], weights.wIH + j * inputWidth, to: dx, inputWidth) }
-            if !resetBefore { addScaled(u[j], weights.wHH + j * stateWidth, to: g.dh, stateWidth) }
+            if !resetBefore { addScaled(u[j], weights.wHH + j * stateWidth, to: g.dh, stateWidth, in: precision) }
         }
+    }
+
+    /// What the gradient `da` of element `row` of a adds to those of W_ih and of x.
+    func inputGradients(_ da: Double, row: Int, _ x: Doubles, _ dx: Doubles?, into dwIH: Doubles) {
+        addScaled(da, x, to: dwIH + row * inputWidth, inputWidth, in: precision)
+        if let dx { addScaled(da, weights.wIH + row * inputWidth, to: dx, inputWidth, in: precision) }
     }
 
     private func backwardRNN(_ s: CellStep, _ g: CellGradientStep) {
@@ -163,8 +172,8 @@ struct ReferenceCell {
         if let wHR = weights.wHR {
             for j in 0..<H { inner[j] = 0 }
             for k in 0..<stateWidth {
-                addScaled(g.dh[k], wHR + k * H, to: inner, H)
-                if let dwHR = gradients.wHR { addScaled(g.dh[k], s.hidden, to: dwHR + k * H, H) }
+                addScaled(g.dh[k], wHR + k * H, to: inner, H, in: precision)
+                if let dwHR = gradients.wHR { addScaled(g.dh[k], s.hidden, to: dwHR + k * H, H, in: precision) }
             }
         } else {
             for j in 0..<H { inner[j] = g.dh[j] }
@@ -197,7 +206,7 @@ struct ReferenceCell {
         }
         if !cell.resetAfter {
             for k in 0..<H { inner[k] = 0 }
-            for j in 0..<H { addScaled(a[2 * H + j], weights.wHH + (2 * H + j) * H, to: inner, H) }
+            for j in 0..<H { addScaled(a[2 * H + j], weights.wHH + (2 * H + j) * H, to: inner, H, in: precision) }
         }
         for j in 0..<H {
             let r = s.gates[j]

@@ -1,3 +1,5 @@
+import CarouselCore
+
 /// How far a float32 device may be from the Double reference, as a relative error of a whole tensor
 /// (`ComparedTensor.error`). Each number has its reason in Documentation/Numerics.md.
 public enum Tolerance {
@@ -15,8 +17,9 @@ public enum Tolerance {
     public static func rows(events: Int) -> Double { optimizer + 1.2e-7 * Double(events) }
     /// Squared norms: a tree of positive terms.
     public static let norm = 2e-6
-    /// One layer over one sequence, forward and backward: the goal of the house.
-    public static let recurrent = 1e-5
+    /// One layer over one sequence, forward and backward: the goal of the house. In lower precision a state that differs by
+    /// a rounding of float32 may round to the other neighbour as an operand, and differ by twice the unit roundoff.
+    public static func recurrent(_ precision: Precision) -> Double { precision == .float32 ? 1e-5 : 2 * precision.unitRoundoff }
 
     /// Sums of `depth` terms of both signs: errors grow with √depth.
     public static func sum(depth: Int) -> Double { 1e-6 + 2.5e-7 * Double(depth).squareRoot() }

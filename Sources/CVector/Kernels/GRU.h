@@ -31,7 +31,7 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
         keepPrevious(p, n, m, h);
-        gateProducts(s, m, H, H, 3, h, u);
+        gateProducts(s, work, m, H, H, 3, h, u);
         for (long r = 0; r < m; r++) {
             GRURow x = {projectionRow(p, n + r, 3 * H), s->bias, h.base + r * h.ld,
                         p->gates ? p->gates + (n + r) * 3 * H : NULL,
@@ -51,14 +51,14 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
 static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, Hp = cvRound(H, WIDTH);
     int f = p->activation, sigma = p->recurrentActivation;
-    float *zArea = work, *resetArea = work + s->block * H;
+    float *zArea = work, *resetArea = work + s->block * H, *pairs = pairsArea(s, work);
     V *u = (V *)(work + cvRound(2 * s->block * H, WIDTH));
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
         keepPrevious(p, n, m, h);
         float *reset = p->gates ? p->candidate + n * H : resetArea;
-        gateProducts(s, m, H, H, 2, h, u);
+        gateProducts(s, work, m, H, H, 2, h, u);
         for (long q = 0; q < m; q++) {
             const float *a = projectionRow(p, n + q, 3 * H), *h0 = h.base + q * h.ld;
             float *kept = p->gates ? p->gates + (n + q) * 3 * H : NULL;
@@ -72,7 +72,7 @@ static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, lo
                 uq += gateStride(s, 2);
             });
         }
-        stepProduct(m, h.ld ? H : 0, reset, H, s->second, H, p->y + n * H, H, false);
+        stepProduct(m, h.ld ? H : 0, reset, H, s->second, H, p->y + n * H, H, false, pairs);
         for (long q = 0; q < m; q++) {
             const float *a = projectionRow(p, n + q, 3 * H) + 2 * H;
             const float *zRow = p->gates ? p->gates + (n + q) * 3 * H + H : zArea + q * H;
@@ -122,7 +122,7 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
     long H = p->hidden, G = 3 * H;
     int f = p->activation, sigma = p->recurrentActivation;
     bool usual = f == cvTanh && sigma == cvSigmoid;
-    float *dh = work, *dU = dh + s->block * H, *dReset = dU;
+    float *dh = work, *dU = dh + s->block * H, *dReset = dU, *pairs = pairsArea(s, work);
     for (long t = p->steps - 1; t >= 0; t--) {
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
@@ -136,7 +136,7 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 if (usual) gruGradientsAfter(H, gates + q * G, candidate, h0 + q * H, dy, dh + q * H, dU + q * G, cvTanh, cvSigmoid);
                 else gruGradientsAfter(H, gates + q * G, candidate, h0 + q * H, dy, dh + q * H, dU + q * G, f, sigma);
             }
-            if (t > 0 || p->dh0) stepProduct(m, G, dU, G, s->first, H, dh, H, true);
+            if (t > 0 || p->dh0) stepProduct(m, G, dU, G, s->first, H, dh, H, true, pairs);
             continue;
         }
         for (long q = 0; q < m; q++) {
@@ -152,7 +152,7 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 storeN(d + i, total * z, w);
             });
         }
-        stepProduct(m, H, gates + 2 * H, G, s->second, H, dReset, H, false);
+        stepProduct(m, H, gates + 2 * H, G, s->second, H, dReset, H, false, pairs);
         for (long q = 0; q < m; q++) {
             float *gate = gates + q * G;
             float *d = dh + q * H;
@@ -163,7 +163,7 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 storeN(gate + i, dr * loadN(h0 + q * H + i, w) * derivative(sigma, r), w);
             });
         }
-        if (t > 0 || p->dh0) stepProduct(m, 2 * H, gates, G, s->first, H, dh, H, true);
+        if (t > 0 || p->dh0) stepProduct(m, 2 * H, gates, G, s->first, H, dh, H, true, pairs);
     }
     keepInitialGradients(p, s, row, dh, NULL);
 }

@@ -26,7 +26,7 @@ SMALL void lstmUnits(LSTMRow x, const V *u, long i, long w, int f, int sigma) {
 static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, R = p->state, Hp = cvRound(H, WIDTH);
     bool usual = p->activation == cvTanh && p->recurrentActivation == cvSigmoid;
-    float *cell = work, *unprojected = cell + s->block * H;
+    float *cell = work, *unprojected = cell + s->block * H, *pairs = pairsArea(s, work);
     V *u = (V *)(work + cvRound(2 * s->block * H, WIDTH));
     keepFinal(p, s, row, -1, NULL);
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
@@ -37,7 +37,7 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
         float *c = p->c ? p->c + n * H : cell;
         float *hidden = !p->wHR ? p->y + n * R : p->projected ? p->projected + n * H : unprojected;
         keepPrevious(p, n, m, h);
-        gateProducts(s, m, H, R, 4, h, u);
+        gateProducts(s, work, m, H, R, 4, h, u);
         for (long r = 0; r < m; r++) {
             LSTMRow x = {projectionRow(p, n + r, 4 * H), s->bias, c0.base + r * c0.ld,
                          p->gates ? p->gates + (n + r) * 4 * H : NULL, c + r * H, hidden + r * H, H, Hp};
@@ -49,7 +49,7 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 FOR_VECTORS(H, lstmUnits(x, ur, i, w, p->activation, p->recurrentActivation); ur += gateStride(s, 4););
             }
         }
-        if (p->wHR) stepProduct(m, H, hidden, H, s->second, R, p->y + n * R, R, false);
+        if (p->wHR) stepProduct(m, H, hidden, H, s->second, R, p->y + n * R, R, false, pairs);
         keepFinal(p, s, row, t, c);
     }
 }
@@ -76,7 +76,7 @@ SMALL void lstmGradients(long H, float *gates, const float *c, const float *c0, 
 static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, R = p->state;
     bool usual = p->activation == cvTanh && p->recurrentActivation == cvSigmoid;
-    float *dh = work, *dc = dh + s->block * R, *dHidden = dc + s->block * H;
+    float *dh = work, *dc = dh + s->block * R, *dHidden = dc + s->block * H, *pairs = pairsArea(s, work);
     for (long t = p->steps - 1; t >= 0; t--) {
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
@@ -87,7 +87,7 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
                 const float *dy = rowOf(p->dy, n + r, R);
                 FOR_VECTORS(R, storeN(p->dhAll + (n + r) * R + i, loadN(dh + r * R + i, w) + optional(dy, i, w), w););
             }
-            stepProduct(m, R, p->dhAll + n * R, R, s->second, H, dHidden, H, false);
+            stepProduct(m, R, p->dhAll + n * R, R, s->second, H, dHidden, H, false, pairs);
         }
         for (long r = 0; r < m; r++) {
             float *gates = p->gates + (n + r) * 4 * H;
@@ -98,7 +98,7 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
             if (usual) lstmGradients(H, gates, c, cBefore, d, dy, dc + r * H, cvTanh, cvSigmoid);
             else lstmGradients(H, gates, c, cBefore, d, dy, dc + r * H, p->activation, p->recurrentActivation);
         }
-        if (t > 0 || p->dh0) stepProduct(m, 4 * H, p->gates + n * 4 * H, 4 * H, s->first, R, dh, R, false);
+        if (t > 0 || p->dh0) stepProduct(m, 4 * H, p->gates + n * 4 * H, 4 * H, s->first, R, dh, R, false, pairs);
     }
     keepInitialGradients(p, s, row, dh, dc);
 }

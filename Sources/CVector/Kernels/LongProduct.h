@@ -3,44 +3,60 @@
 // The narrower of the two operands is broadcast, the wider one fills the vectors: so the transposed copy, which is
 // expensive, is made of the narrower, and the wider is read where it lies.
 
-/// Rows k ..< k + count of the last, incomplete panel, filled up with zeros.
+/// Rows k ..< k + count of a panel of pairs, or of the last, incomplete panel, filled up with zeros.
 static void copyPanel(const cvLongBlock *x, long k, long count, long column, long vectors, float *out) {
     const float *from = x->wide.base + k * x->wide.ld + column;
+    if (x->bfloat16) {
+        long columns = cvMin(vectors * WIDTH, x->wide.columns - column);
+        if (columns < vectors * WIDTH) memset(out, 0, sizeof(float) * (size_t)(pairsIn(count) * vectors * WIDTH));
+        return pairRows(count, columns, from, x->wide.ld, out, vectors * WIDTH);
+    }
     for (long i = 0; i < count; i++, from += x->wide.ld) {
         for (long j = 0; j < vectors; j++, out += WIDTH) store(out, loadN(from + j * WIDTH, x->wide.columns - column - j * WIDTH));
     }
 }
 
 /// Adds the sums of a panel's columns; it also brings the panel into the cache.
-static void addColumnSums(const cvLongBlock *x, long count, long column, long vectors, const float *b, long ldb) {
+static void addColumnSums(const cvLongBlock *x, long k, long count, long column) {
     float sums[PANEL * WIDTH];
-    columnSums(count, vectors * WIDTH, b, ldb, sums);
-    addTo(vectors * WIDTH, sums, x->columnSums + column);
+    long columns = cvMin(PANEL * WIDTH, x->wide.columns - column);
+    columnSums(count, columns, x->wide.base + k * x->wide.ld + column, x->wide.ld, sums);
+    addTo(columns, sums, x->columnSums + column);
+}
+
+/// Rows k ..< k + count of the narrow operand, tile by tile. Behind them the area has room for its pairs.
+static void packNarrow(const cvLongBlock *x, long k, long count, float *across) {
+    const float *from = x->narrow.base + k * x->narrow.ld;
+    long columns = x->narrow.columns;
+    if (!x->bfloat16) return packTransposed(count, columns, from, x->narrow.ld, across);
+    float *pairs = across + depth * cvRound(columns, 16);
+    pairRows(count, columns, from, x->narrow.ld, pairs, columns);
+    packTransposed(pairsIn(count), columns, pairs, columns, across);
 }
 
 /// x->sums = narrow^T wide over the block's rows: one panel of wide columns after the other, each [narrow columns,
 /// columns of the panel], so that a tile's sums lie side by side.
 static void longProductBlock(const cvLongBlock *x, float *area) {
     float *last = area, *across = area + depth * PANEL * WIDTH;
-    long rows = x->narrow.columns;
+    long rows = x->narrow.columns, step = x->bfloat16 ? 2 * depth : depth;
     if (x->columnSums) memset(x->columnSums, 0, sizeof(float) * (size_t)cvRound(x->wide.columns, WIDTH));
-    for (long k0 = 0; k0 < x->rows; k0 += depth) {
-        long count = cvMin(depth, x->rows - k0);
-        packTransposed(count, rows, x->narrow.base + k0 * x->narrow.ld, x->narrow.ld, across);
+    for (long k0 = 0; k0 < x->rows; k0 += step) {
+        long count = cvMin(step, x->rows - k0), units = cvUnits(x->bfloat16, count);
+        packNarrow(x, k0, count, across);
         for (long column = 0; column < x->wide.columns; column += PANEL * WIDTH) {
             long vectors = cvMin(PANEL, cvPieces(x->wide.columns - column, WIDTH)), ldb = x->wide.ld;
             const float *b = x->wide.base + k0 * ldb + column;
-            if (column + vectors * WIDTH > x->wide.columns) {
+            if (x->columnSums) addColumnSums(x, k0, count, column);
+            if (x->bfloat16 || column + vectors * WIDTH > x->wide.columns) {
                 copyPanel(x, k0, count, column, vectors, last);
                 b = last;
                 ldb = vectors * WIDTH;
             }
-            if (x->columnSums) addColumnSums(x, count, column, vectors, b, ldb);
             float *to = x->sums + column * rows;
             for (long i = 0, m; i < rows; i += m, to += m * vectors * WIDTH) {
                 V out[6 * PANEL];
                 m = nextTile(rows - i, PANEL);
-                tilesAcross[m - 1][vectors - 1](count, across + i * count, ldb, b, out);
+                tilesAcross[x->bfloat16][m - 1][vectors - 1](units, across + i * units, ldb, b, out);
                 for (long j = 0; j < m * vectors; j++) store(to + j * WIDTH, k0 > 0 ? load(to + j * WIDTH) + out[j] : out[j]);
             }
         }

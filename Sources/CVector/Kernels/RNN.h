@@ -1,14 +1,14 @@
 // h = f(a + u)
 
 static void rnnForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
-    (void)work;
     long H = p->hidden, f = p->activation;
+    float *pairs = pairsArea(s, work);
     keepFinal(p, s, row, -1, NULL);
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
         keepPrevious(p, n, m, h);
-        stepProduct(m, h.ld ? H : 0, h.base, h.ld, s->first, H, p->y + n * H, H, false);
+        stepProduct(m, h.ld ? H : 0, h.base, h.ld, s->first, H, p->y + n * H, H, false, pairs);
         for (long r = 0; r < m; r++) {
             const float *a = projectionRow(p, n + r, H);
             float *y = p->y + (n + r) * H;
@@ -26,7 +26,7 @@ static void rnnForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row
 
 static void rnnBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden;
-    float *dh = work;
+    float *dh = work, *pairs = pairsArea(s, work);
     for (long t = p->steps - 1; t >= 0; t--) {
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
@@ -40,7 +40,7 @@ static void rnnBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 storeN(gate + i, total * derivative(p->activation, loadN(gate + i, w)), w);
             });
         }
-        if (t > 0 || p->dh0) stepProduct(m, H, p->gates + n * H, H, s->first, H, dh, H, false);
+        if (t > 0 || p->dh0) stepProduct(m, H, p->gates + n * H, H, s->first, H, dh, H, false, pairs);
     }
     keepInitialGradients(p, s, row, dh, NULL);
 }

@@ -79,14 +79,23 @@ SMALL V optional(const float *row, long i, long w) { return row ? loadN(row + i,
 /// not fall on the same sets of the cache.
 SMALL long gateStride(const cvRecurrentAreas *s, int gates) { return (s->block + 1) * gates; }
 
+/// Where a worker keeps the pairs of a product's left operand; NULL in float32.
+SMALL float *pairsArea(const cvRecurrentAreas *s, float *work) { return s->pairs > 0 ? work + s->pairs : NULL; }
+
 /// u = h W^T of m rows, the gates of a unit group side by side: group g of row r at u[g · gateStride + r · gates].
 /// All rows meet a panel of the weights while it is in the first-level cache.
-static void gateProducts(const cvRecurrentAreas *s, long m, long H, long R, int gates, Rows h, V *u) {
+static void gateProducts(const cvRecurrentAreas *s, float *work, long m, long H, long R, int gates, Rows h, V *u) {
+    float *pairs = pairsArea(s, work);
+    if (h.ld && pairs) {
+        pairColumns(m, R, h.base, h.ld, pairs);
+        h = (Rows){pairs, pairsIn(R)};
+    }
+    R = cvUnits(pairs, R);
     for (long i = 0; i < H; i += WIDTH, u += gateStride(s, gates)) {
         const float *panel = s->first + i * gates * R;
         for (long r = 0, k; r < m; r += k) {
             k = nextTile(m - r, gates);
-            tiles[k - 1][gates - 1](h.ld ? R : 0, h.base + r * h.ld, h.ld, panel, u + r * gates);
+            tiles[pairs != NULL][k - 1][gates - 1](h.ld ? R : 0, h.base + r * h.ld, h.ld, panel, u + r * gates);
         }
     }
 }

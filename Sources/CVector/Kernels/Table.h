@@ -2,6 +2,7 @@
 #include "Vectors.h"
 #include "Elements.h"
 #include "AdamRows.h"
+#include "Bfloat16.h"
 #include "Product.h"
 #include "LongProduct.h"
 #include "Recurrent.h"

@@ -9,7 +9,7 @@
 
 typedef struct cvContext cvContext;
 
-enum { cvPlain = 0, cvAVX2 = 1, cvAVX512 = 2 };
+enum { cvPlain = 0, cvAVX2 = 1, cvAVX512 = 2, cvAVX512Bfloat16 = 3 };
 enum { cvLinear = 0, cvTanh = 1, cvSigmoid = 2, cvReLU = 3, cvHardSigmoid = 4 };
 enum { cvRNN = 0, cvLSTM = 1, cvGRU = 2 };
 
@@ -57,8 +57,10 @@ typedef struct {
     float *c;
     long ldc;
     bool accumulate;
-    /// [m] += the sums over k of op(a); only for a transposed `a`. NULL: not wanted.
+    /// [m] += the sums over k of op(a), unrounded; only for a transposed `a`. NULL: not wanted.
     float *sumsOfA;
+    /// Operands are rounded to bfloat16, to the same bits with any instructions that have a fused multiply-add.
+    bool bfloat16;
 } cvProduct;
 
 /// Floats of scratch memory `cvMultiply` needs.
@@ -164,6 +166,8 @@ void cvAverage(cvContext *, long n, float decay, float complement, const float *
 typedef struct {
     int kind, activation, recurrentActivation;
     bool resetAfter;
+    /// Operands of products are rounded to bfloat16.
+    bool bfloat16;
     long batch, steps, hidden, state;
     /// [B], [T], [T + 1]
     const long *lengths, *active, *offsets;

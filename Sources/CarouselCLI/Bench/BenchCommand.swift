@@ -34,11 +34,12 @@ struct BenchOptions: ParsableArguments {
     @OptionGroup var printing: OutputOptions
 
     /// Opens the device, runs, prints, saves and compares; what can be refused is refused before anything is measured.
-    func run(_ command: String, _ body: (Subject) throws -> BenchReport) throws {
+    /// - Parameter usual: the precision where no option names one.
+    func run(_ command: String, precision usual: Precision = .float32, _ body: (Subject) throws -> BenchReport) throws {
         printing.apply()
         if let output { try OutputFile.checkWritable(output) }
         let old = try compare.map { try BenchReport.load($0, command: command) }
-        let backend = try open(), host = try Device.open("cpu")
+        let backend = try open(usual), host = try Device.open("cpu")
         let machine = BenchMachine(program: CarouselProgram.configuration.version, processor: host.info.name, backend: backend)
         let report = try body(Subject(backend: backend, host: host, machine: machine))
         let comparison = old.map { BenchComparison(old: $0, new: report) }
@@ -81,9 +82,9 @@ struct BenchOptions: ParsableArguments {
         enum Key: String, CodingKey { case report, comparison }
     }
 
-    private func open() throws -> any Backend {
-        guard let plan else { return try target.device.open() }
-        let backend = try Device.open(target.device.text, plan: plan)
+    private func open(_ usual: Precision) throws -> any Backend {
+        guard let plan else { return try target.open(usual) }
+        let backend = try Device.open(target.device.text, plan: plan, precision: target.products.precision ?? usual)
         Console.message("device: \(backend.info.selector), \(backend.info.name), \(plan)")
         return backend
     }

@@ -25,9 +25,17 @@ struct BenchDeviceCommand: ParsableCommand {
     var list = false
     @OptionGroup var printing: OutputOptions
 
+    /// A way in which the device computes.
+    private struct Plan: Encodable {
+        var plan: String
+        var precision: Precision
+        /// What it takes in this precision when it is not told.
+        var isUsual: Bool
+    }
+
     /// What `--list --json` prints.
     private struct Listing: Encodable {
-        var plans: [String]
+        var plans: [Plan]
         var probes: [String]
     }
 
@@ -42,9 +50,9 @@ struct BenchDeviceCommand: ParsableCommand {
         printing.apply()
         let chosen = Device.probes.filter { probes.isEmpty || probes.contains($0.name) }
         if list {
-            let listing = Listing(plans: try Device.plans(device.text), probes: chosen.map(\.name))
+            let listing = Listing(plans: try plans(), probes: chosen.map(\.name))
             if printing.json { return try Console.print(json: listing) }
-            return try Console.print(["plans: " + listing.plans.joined(separator: ", ")] + chosen.map { "\($0.name): \($0.purpose)" })
+            return try Console.print(["plans: " + listing.plans.map { $0.precision == .float32 ? $0.plan : "\($0.plan) (\($0.precision.rawValue))" }.joined(separator: ", ")] + chosen.map { "\($0.name): \($0.purpose)" })
         }
         var answers: [ProbeAnswer] = []
         for probe in chosen {
@@ -61,6 +69,21 @@ struct BenchDeviceCommand: ParsableCommand {
         guard wrong.isEmpty else {
             throw CarouselError(.checkFailed, "wrong results: " + wrong.map(\.name).joined(separator: ", "), at: device.text)
         }
+    }
+
+    /// In every precision the device computes in.
+    private func plans() throws -> [Plan] {
+        var result: [Plan] = []
+        for precision in Precision.allCases {
+            do {
+                let names = try Device.plans(device.text, precision: precision)
+                result += names.enumerated().map { Plan(plan: $1, precision: precision, isUsual: $0 == 0) }
+            } catch let error as CarouselError where error.status == .badConfiguration {
+                // A precision this device does not offer.
+                continue
+            }
+        }
+        return result
     }
 
     private func show(_ answer: ProbeAnswer) throws {

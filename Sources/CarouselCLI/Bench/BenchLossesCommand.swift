@@ -8,7 +8,7 @@ struct BenchLossesCommand: ParsableCommand {
         abstract: "The first steps of a training on the CPU and on another device, side by side.",
         discussion: """
             The same seed, split, weights and batches everywhere: the losses of the first step differ by roundings, those of later \
-            steps by what training makes of roundings.
+            steps by what training makes of roundings. The CPU computes in float32, the other device in --precision.
 
               carousel bench losses --device opencl:0 --preset stacked-lstm --steps 20
             """)
@@ -30,6 +30,7 @@ struct BenchLossesCommand: ParsableCommand {
     /// What `--json` prints.
     private struct Result: Encodable {
         var plan: String
+        var precision: Precision
         var traces: [TrainingComparison.Trace]
         /// Largest relative differences over the steps.
         var difference: TrainingComparison.Difference
@@ -37,15 +38,18 @@ struct BenchLossesCommand: ParsableCommand {
 
     func run() throws {
         printing.apply()
-        let configuration = try source.resolve()
+        var configuration = try source.resolve()
         let data = try TrainCommand.readData(configuration, RunInputs(train: data, validation: nil, test: nil))
-        let backend = try plan.map { try Device.open(target.device.text, plan: $0) } ?? target.device.open()
+        let precision = target.products.precision ?? configuration.training.precision
+        let backend = try plan.map { try Device.open(target.device.text, plan: $0, precision: precision) } ?? target.open(precision)
         Console.status("cpu")
+        configuration.training.precision = .float32
         let expected = try TrainingComparison.trace(configuration, data: data, steps: steps, on: try Device.open("cpu"))
         Console.status(backend.info.selector)
+        configuration.training.precision = precision
         let found = try TrainingComparison.trace(configuration, data: data, steps: steps, on: backend)
         let difference = TrainingComparison.difference(found, from: expected)
-        if printing.json { return try Console.print(json: Result(plan: backend.plan, traces: [expected, found], difference: difference)) }
+        if printing.json { return try Console.print(json: Result(plan: backend.plan, precision: precision, traces: [expected, found], difference: difference)) }
         try Console.print("step  cpu  \(backend.info.selector), \(backend.plan)")
         for (step, pair) in zip(expected.losses, found.losses).enumerated() { try Console.print("\(step + 1)  \(pair.0)  \(pair.1)") }
         try Console.print("largest relative difference: loss \(Format.significant(difference.loss)), gradient norm \(Format.significant(difference.gradientNorm))")

@@ -33,8 +33,9 @@ struct BenchStepCommand: ParsableCommand {
     }
 
     func run() throws {
-        try options.run("step") { subject in
-            let configuration = try source.resolve()
+        var configuration = try source.resolve()
+        if let precision = options.target.products.precision { configuration.training.precision = precision }
+        try options.run("step", precision: configuration.training.precision) { subject in
             var reading = configuration.data
             reading.requiresLabels = true
             let set = try data.map { try DataReader.read($0, options: reading) } ?? .text(try EmbeddedData.train())

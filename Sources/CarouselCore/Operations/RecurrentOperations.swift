@@ -37,13 +37,16 @@ public enum RecurrentInput {
     /// distinct row, and gradients of `rows` are segment sums.
     case indexed(rows: Tensor, index: RowIndex)
 
-    /// I
-    public var width: Int {
+    /// The rows that are projected: [N, I] or [U, I].
+    public var values: Tensor {
         switch self {
-        case .dense(let x): x.shape[1]
-        case .indexed(let rows, _): rows.shape[1]
+        case .dense(let x): x
+        case .indexed(let rows, _): rows
         }
     }
+
+    /// I
+    public var width: Int { values.shape[1] }
 }
 
 /// Weights of one direction of one layer, or their gradients. Gate order as in `RecurrentCell.gateCount`.

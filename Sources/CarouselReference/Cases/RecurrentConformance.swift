@@ -73,10 +73,10 @@ extension RecurrentCase {
 
         var inference = pass
         inference.activations = nil
-        inference.y = try stateOutput(run, "y in inference", pass.y.shape, tolerance, .packed(layout, width: state))
-        inference.hT = try stateOutput(run, "hT in inference", pass.hT.shape, tolerance, .grid("b", "unit", width: state))
+        inference.y = try stateOutput(run, "y in inference", pass.y.shape, run.recurrentTolerance, .packed(layout, width: state))
+        inference.hT = try stateOutput(run, "hT in inference", pass.hT.shape, run.recurrentTolerance, .grid("b", "unit", width: state))
         inference.cT = try pass.cT.map {
-            try stateOutput(run, "cT in inference", $0.shape, tolerance, .grid("b", "unit", width: hidden))
+            try stateOutput(run, "cT in inference", $0.shape, run.recurrentTolerance, .grid("b", "unit", width: hidden))
         }
         try run.backend.recurrentForward(inference)
         try run.settle()
@@ -92,7 +92,6 @@ extension RecurrentCase {
         run.record(name, differences, tolerance: Tolerance.exact, meaning)
     }
 
-    private var tolerance: Double { Tolerance.recurrent }
     /// Of W_ih.
     private var inputScale: Double { 1 / Double(input).squareRoot() }
     /// Of W_hh: keeps the states of relu and linear cells in range over 130 steps.
@@ -103,13 +102,13 @@ extension RecurrentCase {
     /// A state: of order 1, unless it is the only one and happens to be near 0.
     private func stateOutput(_ run: CaseRun, _ name: String, _ shape: Shape, _ tolerance: Double,
                        _ meaning: IndexMeaning) throws -> Tensor {
-        try run.output(name, shape, tolerance, meaning, smallestScale: 0.1)
+        try run.output(name, shape, run.recurrentTolerance, meaning, smallestScale: 0.1)
     }
 
     /// A weight's gradient: a sum over the packed rows, of order √N.
     private func weightGradient(_ run: CaseRun, _ name: String, _ shape: Shape, _ tolerance: Double,
                      _ meaning: IndexMeaning) throws -> Tensor {
-        try run.accumulator(name, shape, tolerance, meaning, smallestScale: 0.03 * Double(rows).squareRoot())
+        try run.accumulator(name, shape, run.recurrentTolerance, meaning, smallestScale: 0.03 * Double(rows).squareRoot())
     }
 
     private func makePass(_ run: CaseRun, _ layout: SequenceLayout) throws -> RecurrentPass {
@@ -132,18 +131,18 @@ extension RecurrentCase {
             bHH: try options.contains(.bHH) ? run.input("bHH", [G * H], scale: 0.5) : nil)
         let unit = IndexMeaning.packed(layout, width: H)
         let activations = RecurrentActivations(
-            gates: try stateOutput(run, "gates", [N, G * H], tolerance, .packedGates(layout, cell, hidden: H)),
-            previousH: try stateOutput(run, "previousH", [N, R], tolerance, .packed(layout, width: R)),
-            c: try cell.kind == .lstm ? stateOutput(run, "c", [N, H], tolerance, unit) : nil,
-            candidate: try cell.kind == .gru ? stateOutput(run, "candidate", [N, H], tolerance, unit) : nil,
-            hidden: try projection == nil ? nil : stateOutput(run, "hidden", [N, H], tolerance, unit))
+            gates: try stateOutput(run, "gates", [N, G * H], run.recurrentTolerance, .packedGates(layout, cell, hidden: H)),
+            previousH: try stateOutput(run, "previousH", [N, R], run.recurrentTolerance, .packed(layout, width: R)),
+            c: try cell.kind == .lstm ? stateOutput(run, "c", [N, H], run.recurrentTolerance, unit) : nil,
+            candidate: try cell.kind == .gru ? stateOutput(run, "candidate", [N, H], run.recurrentTolerance, unit) : nil,
+            hidden: try projection == nil ? nil : stateOutput(run, "hidden", [N, H], run.recurrentTolerance, unit))
         return RecurrentPass(
             cell: cell, layout: packed, input: x, weights: weights,
             h0: try options.contains(.h0) ? run.input("h0", [B, R]) : nil,
             c0: try options.contains(.c0) && cell.kind == .lstm ? run.input("c0", [B, H]) : nil,
-            y: try stateOutput(run, "y", [N, R], tolerance, .packed(layout, width: R)),
-            hT: try stateOutput(run, "hT", [B, R], tolerance, .grid("b", "unit", width: R)),
-            cT: try cell.kind == .lstm ? stateOutput(run, "cT", [B, H], tolerance, .grid("b", "unit", width: H)) : nil,
+            y: try stateOutput(run, "y", [N, R], run.recurrentTolerance, .packed(layout, width: R)),
+            hT: try stateOutput(run, "hT", [B, R], run.recurrentTolerance, .grid("b", "unit", width: R)),
+            cT: try cell.kind == .lstm ? stateOutput(run, "cT", [B, H], run.recurrentTolerance, .grid("b", "unit", width: H)) : nil,
             activations: activations)
     }
 
@@ -161,29 +160,29 @@ extension RecurrentCase {
         }
         let bias = IndexMeaning.gateRows(cell, hidden: H, width: 1, "bias")
         let weights = RecurrentWeights(
-            wIH: try weightGradient(run, "dwIH", pass.weights.wIH.shape, tolerance,
+            wIH: try weightGradient(run, "dwIH", pass.weights.wIH.shape, run.recurrentTolerance,
                                      .gateRows(cell, hidden: H, width: input, "input")),
-            wHH: try weightGradient(run, "dwHH", pass.weights.wHH.shape, tolerance,
+            wHH: try weightGradient(run, "dwHH", pass.weights.wHH.shape, run.recurrentTolerance,
                                      .gateRows(cell, hidden: H, width: R, "state")),
             wHR: try pass.weights.wHR.map {
-                try weightGradient(run, "dwHR", $0.shape, tolerance, .grid("state", "unit", width: H))
+                try weightGradient(run, "dwHR", $0.shape, run.recurrentTolerance, .grid("state", "unit", width: H))
             },
             bIH: try pass.weights.bIH.flatMap {
-                trainsBiases ? try weightGradient(run, "dbIH", $0.shape, tolerance, bias) : nil
+                trainsBiases ? try weightGradient(run, "dbIH", $0.shape, run.recurrentTolerance, bias) : nil
             },
             bHH: try pass.weights.bHH.flatMap {
-                trainsBiases ? try weightGradient(run, "dbHH", $0.shape, tolerance, bias) : nil
+                trainsBiases ? try weightGradient(run, "dbHH", $0.shape, run.recurrentTolerance, bias) : nil
             })
         return RecurrentGradients(
             dy: try options.contains(.dy) ? run.input("dy", pass.y.shape) : nil,
             dhT: try options.contains(.dhT) ? run.input("dhT", [B, R]) : nil,
             dcT: try options.contains(.dcT) && isLSTM ? run.input("dcT", [B, H]) : nil,
             dInput: try options.contains(.dInput)
-                ? run.output("dInput", inputShape, tolerance, inputMeaning, smallestScale: inputSum) : nil,
+                ? run.output("dInput", inputShape, run.recurrentTolerance, inputMeaning, smallestScale: inputSum) : nil,
             dh0: try options.contains(.dh0)
-                ? run.output("dh0", [B, R], tolerance, stateUnit, smallestScale: stateSum) : nil,
+                ? run.output("dh0", [B, R], run.recurrentTolerance, stateUnit, smallestScale: stateSum) : nil,
             dc0: try options.contains(.dc0) && isLSTM
-                ? run.output("dc0", [B, H], tolerance, unit, smallestScale: stateSum) : nil,
+                ? run.output("dc0", [B, H], run.recurrentTolerance, unit, smallestScale: stateSum) : nil,
             weights: weights)
     }
 }

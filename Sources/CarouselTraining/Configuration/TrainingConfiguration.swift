@@ -52,6 +52,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     /// Epochs without improvement before training stops; nil = never.
     public var patience: Int?
     public var monitor: Monitor
+    /// Of the operands of products while training; weights, sums and the optimizer stay float32. The device must have been
+    /// opened with it.
+    public var precision: Precision
     /// Decides the initial weights, the order of the rows, dropout and the validation part.
     public var seed: UInt64
 
@@ -59,7 +62,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
                 optimizer: OptimizerConfiguration = .init(), clipping: ClippingConfiguration = .init(),
                 schedule: Schedule = .constant, warmupShare: Double = 0, labelSmoothing: Double = 0,
                 classWeights: ClassWeights = .none, averageDecay: Double = 0, validationSplit: Double = 0.1,
-                patience: Int? = 3, monitor: Monitor = .loss, seed: UInt64 = 1) {
+                patience: Int? = 3, monitor: Monitor = .loss, precision: Precision = .float32, seed: UInt64 = 1) {
         self.epochs = epochs
         self.batchSize = batchSize
         self.learningRate = learningRate
@@ -73,13 +76,14 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
         self.validationSplit = validationSplit
         self.patience = patience
         self.monitor = monitor
+        self.precision = precision
         self.seed = seed
     }
 
     enum CodingKeys: String, CodingKey {
         case epochs, batchSize = "batch_size", learningRate = "learning_rate", optimizer, clipping, schedule
         case warmupShare = "warmup_share", labelSmoothing = "label_smoothing", classWeights = "class_weights"
-        case averageDecay = "average_decay", validationSplit = "validation_split", patience, monitor, seed
+        case averageDecay = "average_decay", validationSplit = "validation_split", patience, monitor, precision, seed
     }
 
     /// Missing keys take the defaults; `patience: null` means never.
@@ -99,6 +103,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
         validationSplit = try c.decodeIfPresent(Double.self, forKey: .validationSplit) ?? validationSplit
         if c.contains(.patience) { patience = try c.decodeIfPresent(Int.self, forKey: .patience) }
         monitor = try c.decodeIfPresent(Monitor.self, forKey: .monitor) ?? monitor
+        precision = try c.decodeIfPresent(Precision.self, forKey: .precision) ?? precision
         seed = try c.decodeIfPresent(UInt64.self, forKey: .seed) ?? seed
     }
 
@@ -118,6 +123,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
         try c.encode(validationSplit, forKey: .validationSplit)
         try c.encode(patience, forKey: .patience)
         try c.encode(monitor, forKey: .monitor)
+        try c.encode(precision, forKey: .precision)
         try c.encode(seed, forKey: .seed)
     }
 

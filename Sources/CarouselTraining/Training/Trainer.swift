@@ -47,6 +47,10 @@ public final class Trainer {
     public init(configuration: RunConfiguration, data: TrainingData, backend: any Backend, folder: RunFolder?,
                 rowSteps: RowSteps? = nil) throws {
         let settings = configuration.training
+        guard backend.precision == settings.precision else {
+            throw CarouselError(.badConfiguration, "training.precision is \(settings.precision.rawValue), but \(backend.info.selector) was opened in "
+                + backend.precision.rawValue, hint: "Device.open(_:precision:) with the precision of the configuration")
+        }
         var isText = false
         if case .text = data.train { isText = true }
         try configuration.validate(hasTokens: isText)

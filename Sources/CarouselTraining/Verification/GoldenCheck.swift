@@ -41,15 +41,19 @@ public enum GoldenCheck {
         let file = GoldenFile(try Safetensors(contentsOf: path), path: path)
         let clock = ContinuousClock()
         let start = clock.now
-        let comparisons: [GoldenComparison]
+        var comparisons: [GoldenComparison]
         switch file.file.metadata["format"] {
         case "golden-layer/1": comparisons = try GoldenLayer(file).compare(on: backend)
         case "golden-run/1": comparisons = try GoldenRun(file).compare(on: backend)
         case AuditRecord.format:
-            comparisons = try RecordReader(file).audit(samples: 0).run(on: backend).comparisons()
+            comparisons = try RecordReader(file).audit(samples: 0, precision: backend.precision).run(on: backend).comparisons()
         case let other:
             throw CarouselError(.badData, "not a recorded case: its format is \(other ?? "not given")", at: path,
                                 hint: "the metadata key `format` must be golden-layer/1, golden-run/1 or golden-audit/1")
+        }
+        if backend.precision != .float32 {
+            // What was recorded has no rounded operands.
+            for i in comparisons.indices { comparisons[i].tolerance = max(comparisons[i].tolerance, 16 * backend.precision.unitRoundoff) }
         }
         let worst = comparisons.max { $0.error / $0.tolerance < $1.error / $1.tolerance }!
         return GoldenResult(name: URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent,

@@ -24,14 +24,15 @@ public final class Audit {
 
     /// - Throws: `badData` when weights do not fit the model or the reference itself is not finite; `outOfMemory` before
     ///   anything is made that the host has no memory for.
-    public convenience init(_ audited: AuditCase, limits: AuditLimits) throws {
-        try self.init(audited, limits: limits, recorded: { _ in nil })
+    /// - Parameter precision: of the devices to judge; the reference rounds the operands of products as they do.
+    public convenience init(_ audited: AuditCase, limits: AuditLimits, precision: Precision = .float32) throws {
+        try self.init(audited, limits: limits, precision: precision, recorded: { _ in nil })
     }
 
     /// - Parameter recorded: gives numbers that take the place of the reference's, in the layout of the model it is given.
-    init(_ audited: AuditCase, limits: AuditLimits, recorded: (AuditSubject) throws -> AuditTrace?) throws {
+    init(_ audited: AuditCase, limits: AuditLimits, precision: Precision = .float32, recorded: (AuditSubject) throws -> AuditTrace?) throws {
         try AuditMemory(audited).check(available: AuditMemory.available(), at: audited.subject)
-        let reference = ReferenceBackend()
+        let reference = ReferenceBackend(precision: precision)
         let oracle = try AuditSubject(audited, on: reference)
         let recorded = try recorded(oracle)
         let drawn = try oracle.weights()
@@ -72,6 +73,9 @@ public final class Audit {
 
     private static let attempts = 24
 
+    /// Of the devices it judges.
+    private var precision: Precision { oracle.backend.precision }
+
     /// Judges one device with one plan. An error of the device is a failed audit.
     public func run(on backend: any Backend) -> AuditedDevice {
         var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend.scalarType)
@@ -85,8 +89,11 @@ public final class Audit {
     }
 
     /// Judges one device with one plan.
-    /// - Throws: what kept the device from computing the model.
+    /// - Throws: what kept the device from computing the model; `internalError` for a device of another precision.
     func judge(_ backend: any Backend) throws -> AuditedDevice {
+        guard backend.precision == precision else {
+            throw CarouselError(.internalError, "an audit in \(precision.rawValue) was given a device of \(backend.precision.rawValue)")
+        }
         let clock = ContinuousClock()
         let begin = clock.now
         var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend.scalarType)
@@ -158,7 +165,7 @@ public final class Audit {
         var tensor = AuditTensor(kind: kind, name: name, maximum: measure.maximum, rms: measure.rms, tolerance: base ?? AuditTolerance.exact, worst: place,
                                  got: got.indices.contains(at) ? got[at] : .nan, expected: wanted.indices.contains(at) ? wanted[at] : .nan,
                                  verdict: .passed)
-        guard let base else {
+        guard let base = base.map({ AuditTolerance.rounded($0, precision) }) else {
             tensor.verdict = measure.maximum <= tensor.tolerance ? .passed : .failed
             return tensor
         }

@@ -92,9 +92,9 @@ extension Audit {
     /// The audit of a record; nil when the file is a golden case of another kind.
     /// - Parameter samples: entries per tensor for finite differences.
     /// - Throws: `missingInput`, `badData` with the reason.
-    public static func recorded(at path: String, samples: Int) throws -> Audit? {
+    public static func recorded(at path: String, samples: Int, precision: Precision = .float32) throws -> Audit? {
         let file = GoldenFile(try Safetensors(contentsOf: path), path: path)
         guard file.file.metadata["format"] == AuditRecord.format else { return nil }
-        return try RecordReader(file).audit(samples: samples)
+        return try RecordReader(file).audit(samples: samples, precision: precision)
     }
 }

@@ -1,3 +1,5 @@
+import CarouselCore
+
 /// What an audit allows. Each number has its reason, and what was measured, in Documentation/Numerics.md.
 enum AuditTolerance {
     /// Logits and losses of a whole model whose roundings are not amplified.
@@ -18,6 +20,12 @@ enum AuditTolerance {
     static let storage = 0x1p-23
     /// Finite differences against the gradients of the reference.
     static let differences = 1e-6
+
+    /// `base` for products of lower precision, where a number that differs by a rounding of float32 may round to the other
+    /// neighbour.
+    static func rounded(_ base: Double, _ precision: Precision) -> Double {
+        precision == .float32 ? base : base + 2 * precision.unitRoundoff
+    }
 
     /// Two implementations in double precision, as for the other recorded cases.
     static let exact = 1e-8

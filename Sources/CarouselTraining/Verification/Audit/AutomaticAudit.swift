@@ -79,7 +79,7 @@ public struct AutomaticAudit {
         let start = clock.now
         let limits = self.limits, audited = audited(limits)
         if let reason = try obstacle(audited, available: available ?? AuditMemory.available()) { return .skipped(reason) }
-        let audit = try Audit(audited, limits: limits)
+        let audit = try Audit(audited, limits: limits, precision: backend.precision)
         let device: AuditedDevice
         do {
             device = try audit.judge(backend)

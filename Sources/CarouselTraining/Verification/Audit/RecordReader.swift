@@ -7,7 +7,7 @@ struct RecordReader {
 
     init(_ file: GoldenFile) { self.file = file }
 
-    func audit(samples: Int) throws -> Audit {
+    func audit(samples: Int, precision: Precision = .float32) throws -> Audit {
         let configuration = try configuration()
         let classes = try file.size("classes", atLeast: 2)
         let trainingSteps = try file.size("training_steps", atLeast: 0)
@@ -25,7 +25,7 @@ struct RecordReader {
         let order = batch.indices
         do {
             // The layout of the flat buffers is the model's own; one model on the reference gives it.
-            return try Audit(audited, limits: limits) { try self.trace($0, order: order, trainingSteps: trainingSteps) }
+            return try Audit(audited, limits: limits, precision: precision) { try self.trace($0, order: order, trainingSteps: trainingSteps) }
         } catch let error as CarouselError where error.status == .badConfiguration {
             throw bad("its configuration cannot work: \(error.location.map { "\($0): " } ?? "")\(error.message)")
         }
