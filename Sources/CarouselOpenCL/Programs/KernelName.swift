@@ -27,7 +27,8 @@ struct KernelName: Hashable {
     static let combineBiases = KernelName("vector", "vector_combine_biases")
 
     static let gather = KernelName("embedding", "embedding_gather")
-    static let segmentSums = KernelName("embedding", "embedding_segment_sums")
+    static let sumBlocks = KernelName("embedding", "embedding_sum_blocks")
+    static let sumSpans = KernelName("embedding", "embedding_sum_spans")
     static let segmentSumPanels = KernelName("embedding", "embedding_segment_sum_panels")
     static let scatterAdd = KernelName("embedding", "embedding_scatter_add")
 
