@@ -11,6 +11,8 @@ from typing import Any
 from processes import Outcome, StepError, Torch, run
 from sections import Report, Section
 
+SHORTEST_ROW = 8.0
+"""Seconds that must be left for a row to be begun."""
 LONGEST_ROW = 60.0
 """Seconds that one row of a table may take on one side at most."""
 
@@ -85,7 +87,7 @@ class Bench:
         """As many of the items as there is time for; what is left out is said."""
         assert self.section is not None
         for place, item in enumerate(items):
-            if self.left() < 3:
+            if self.left() < SHORTEST_ROW:
                 self.section.notes.append(f"{len(items) - place} of {len(items)} rows left out: no time left.")
                 return
             yield item

@@ -66,6 +66,8 @@ struct KernelName: Hashable {
     static let lossSigmoid = KernelName("loss", "loss_sigmoid")
 
     static let clipNorm = KernelName("optimizer", "optimizer_clip_norm")
+    static let scale = KernelName("optimizer", "optimizer_scale")
+    static let adjustLossScale = KernelName("optimizer", "optimizer_adjust_loss_scale")
     static let clipValue = KernelName("optimizer", "optimizer_clip_value")
     static let sgd = KernelName("optimizer", "optimizer_sgd")
     static let adam = KernelName("optimizer", "optimizer_adam")

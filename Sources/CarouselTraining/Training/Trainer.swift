@@ -82,7 +82,7 @@ public final class Trainer {
             let model = try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count,
                                                seed: settings.seed, on: backend)
             let optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store,
-                                          rowSteps: rowSteps ?? memory.rowSteps)
+                                          rowSteps: rowSteps ?? memory.rowSteps, lossScale: settings.lossScale)
             if settings.averageDecay > 0 { try optimizer.keepAverage() }
             return (model, optimizer)
         }
