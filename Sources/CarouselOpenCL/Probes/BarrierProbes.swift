@@ -94,10 +94,13 @@ extension ProbeMachine {
         guard share == 1 || !isCPU else {
             return DeviceProbe.Finding(outcome: .notTried, message: "a CPU runs as many work-groups together as it has compute units")
         }
-        let kernel = try kernel("meet", of: Self.text(form))
-        let groups = units * share, zeros = [Float](repeating: 0, count: (groups + 1) * 32), state = try buffer(zeros.count)
         // About a second of looks on a GPU; on a CPU long enough for another program's turn on the core.
-        let patience = UInt32(isCPU ? 20_000_000 : 1_000_000)
+        return try measureBarrier(form, groups: units * share, patience: isCPU ? 20_000_000 : 1_000_000)
+    }
+
+    /// - Parameter patience: looks before a work-group gives up.
+    func measureBarrier(_ form: BarrierForm, groups: Int, patience: UInt32) throws -> DeviceProbe.Finding {
+        let kernel = try kernel("meet", of: Self.text(form)), zeros = [Float](repeating: 0, count: (groups + 1) * 32), state = try buffer(zeros.count)
         func run(_ rounds: Int) throws -> (seconds: Double, left: UInt32, unseen: UInt32) {
             try zeros.withUnsafeBytes { try queue.write($0, to: state, at: 0) }
             try set([.buffer(state), .unsigned(UInt32(rounds)), .unsigned(patience)], of: kernel)

@@ -219,7 +219,7 @@ extension DeviceProbe {
 
 extension ProbeMachine {
     /// Runs `kernel` in groups of 32 work-items and compares the first numbers it leaves.
-    fileprivate func check(_ kernel: OpenCLKernel, _ arguments: [Argument] = [], groups: Int, _ count: Int,
+    func check(_ kernel: OpenCLKernel, _ arguments: [Argument] = [], groups: Int, _ count: Int,
                            _ expected: (Int) -> UInt32) throws -> DeviceProbe.Finding {
         let y = try buffer(256)
         try set([.buffer(y)] + arguments, of: kernel)
