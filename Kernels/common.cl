@@ -19,12 +19,12 @@
 // explicit fma, so devices that round each operation correctly agree to the bit. NaN passes through:
 // comparisons with it are false, and each choice keeps x then.
 //
-// exp and tanh: polynomials of the Cephes library (Moshier), expf and tanhf.
+// exp: the polynomial of the Cephes library (Moshier), expf; tanh from e^2x - 1.
 #define DEFINE_MATH(F, I, S)                                                                         \
-    static F exp_##S(F x) {                                                                          \
-        x = x < (F)(-87.33f) ? (F)(-87.33f) : x;                                                     \
-        x = x > (F)(88.37f) ? (F)(88.37f) : x;                                                       \
-        F n = rint(x * 1.44269504088896341f);                                                        \
+    /* x = n ln 2 + r: e^r - 1, and n in the low bits of `shifted` (1.5 * 2^23 makes it an integer). */\
+    static F exp_minus_one_##S(F x, F *shifted) {                                                    \
+        *shifted = fma(x, (F)(1.44269504088896341f), (F)(12582912.0f));                              \
+        F n = *shifted - 12582912.0f;                                                                \
         F r = fma(-n, (F)(0.693359375f), x);                                                         \
         r = fma(-n, (F)(-2.12194440e-4f), r);                                                        \
         F p = (F)(1.9875691500e-4f);                                                                 \
@@ -33,21 +33,23 @@
         p = fma(p, r, (F)(4.1665795894e-2f));                                                        \
         p = fma(p, r, (F)(1.6666665459e-1f));                                                        \
         p = fma(p, r, (F)(5.0000001201e-1f));                                                        \
-        F y = fma(p, r * r, r) + 1.0f;                                                               \
-        return y * AS_FLOAT_##S((CONVERT_INT_##S(n) + 127) << 23);                                   \
+        return fma(p, r * r, r);                                                                     \
+    }                                                                                                \
+    static F power_of_two_##S(F n) { return AS_FLOAT_##S((AS_INT_##S(n) << 23) + 0x3F800000); }      \
+    static F exp_##S(F x) {                                                                          \
+        x = x < (F)(-87.33f) ? (F)(-87.33f) : x;                                                     \
+        x = x > (F)(88.37f) ? (F)(88.37f) : x;                                                       \
+        F n, p = exp_minus_one_##S(x, &n);                                                           \
+        return (p + 1.0f) * power_of_two_##S(n);                                                     \
     }                                                                                                \
     static F sigmoid_##S(F x) { return 1.0f / (1.0f + exp_##S(-x)); }                                \
+    /* e / (e + 2) with e = e^2x - 1, which keeps its digits near 0. */                              \
     static F tanh_##S(F x) {                                                                         \
-        F a = fabs(x);                                                                               \
-        F z = x * x;                                                                                 \
-        F p = (F)(-5.70498872745e-3f);                                                               \
-        p = fma(p, z, (F)(2.06390887954e-2f));                                                       \
-        p = fma(p, z, (F)(-5.37397155531e-2f));                                                      \
-        p = fma(p, z, (F)(1.33314422036e-1f));                                                       \
-        p = fma(p, z, (F)(-3.33332819422e-1f));                                                      \
-        F small = fma(x * z, p, x);                                                                  \
-        F large = copysign(1.0f - 2.0f / (exp_##S(2.0f * a) + 1.0f), x);                             \
-        return a < (F)(0.625f) ? small : large;                                                      \
+        x = x < (F)(-10.0f) ? (F)(-10.0f) : x;                                                       \
+        x = x > (F)(10.0f) ? (F)(10.0f) : x;                                                         \
+        F n, p = exp_minus_one_##S(x + x, &n), power = power_of_two_##S(n);                          \
+        F e = fma(power, p, power - 1.0f);                                                           \
+        return e / (e + 2.0f);                                                                       \
     }                                                                                                \
     static F activate_##S(int kind, F x) {                                                           \
         if (kind == TANH) return tanh_##S(x);                                                        \
@@ -75,8 +77,8 @@
 
 #define AS_FLOAT_1 as_float
 #define AS_FLOAT_16 as_float16
-#define CONVERT_INT_1 convert_int
-#define CONVERT_INT_16 convert_int16
+#define AS_INT_1 as_int
+#define AS_INT_16 as_int16
 DEFINE_MATH(float, int, 1)
 DEFINE_MATH(float16, int16, 16)
 

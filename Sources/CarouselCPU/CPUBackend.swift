@@ -265,7 +265,8 @@ final class CPUBuffer: DeviceBuffer {
     init(count: Int, type: ElementType, meter: MemoryMeter, isCounted: Bool = false) throws {
         let (bytes, overflow) = count.multipliedReportingOverflow(by: type.byteCount)
         var memory = isCounted ? Self.nowhere : nil
-        guard count >= 0, !overflow, isCounted || posix_memalign(&memory, 64, max(bytes, 64)) == 0, let memory else {
+        let isLarge = bytes >= Self.large
+        guard count >= 0, !overflow, isCounted || posix_memalign(&memory, isLarge ? Self.hugePage : 64, max(bytes, 64)) == 0, let memory else {
             throw CarouselError(.outOfMemory, "cannot allocate \(bytes) bytes for \(count) values of \(type.rawValue)",
                                 hint: "a smaller batch, shorter sequences or a smaller model")
         }
@@ -276,7 +277,15 @@ final class CPUBuffer: DeviceBuffer {
         self.isCounted = isCounted
         base = memory
         meter.add(bytes)
+        #if os(Linux)
+        // Rows that lie far apart otherwise cost a walk through the page tables each. It is advice: failing changes nothing.
+        if isLarge && !isCounted { madvise(memory, bytes, Int32(MADV_HUGEPAGE)) }
+        #endif
     }
+
+    /// Bytes from which a buffer gets pages of 2 MiB where the system has them.
+    private static let large = 8 << 20
+    private static let hugePage = 2 << 20
 
     deinit {
         if !isCounted { free(base) }

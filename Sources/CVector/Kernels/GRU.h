@@ -31,12 +31,13 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
         keepPrevious(p, n, m, h);
-        gateProducts(s, work, m, H, H, 3, h, u);
+        Coming coming = {.count = 0};
+        expectForward(p, &coming, n, m, 3 * H);
+        gateProducts(s, work, m, H, H, 3, h, u, &coming);
         for (long r = 0; r < m; r++) {
             GRURow x = {projectionRow(p, n + r, 3 * H), s->bias, h.base + r * h.ld,
                         p->gates ? p->gates + (n + r) * 3 * H : NULL,
                         p->gates ? p->candidate + (n + r) * H : NULL, p->y + (n + r) * H, H, Hp};
-            if (r + 1 < m) prefetchRow(projectionRow(p, n + r + 1, 3 * H), 3 * H);
             const V *ur = u + r * 3;
             if (usual) {
                 FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, cvTanh, cvSigmoid); ur += gateStride(s, 3););
@@ -58,7 +59,9 @@ static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, lo
         Rows h = before(p, s, row, t, p->y, p->h0, H);
         keepPrevious(p, n, m, h);
         float *reset = p->gates ? p->candidate + n * H : resetArea;
-        gateProducts(s, work, m, H, H, 2, h, u);
+        Coming coming = {.count = 0};
+        expectForward(p, &coming, n, m, 3 * H);
+        gateProducts(s, work, m, H, H, 2, h, u, &coming);
         for (long q = 0; q < m; q++) {
             const float *a = projectionRow(p, n + q, 3 * H), *h0 = h.base + q * h.ld;
             float *kept = p->gates ? p->gates + (n + q) * 3 * H : NULL;

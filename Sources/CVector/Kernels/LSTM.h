@@ -37,11 +37,12 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
         float *c = p->c ? p->c + n * H : cell;
         float *hidden = !p->wHR ? p->y + n * R : p->projected ? p->projected + n * H : unprojected;
         keepPrevious(p, n, m, h);
-        gateProducts(s, work, m, H, R, 4, h, u);
+        Coming coming = {.count = 0};
+        expectForward(p, &coming, n, m, 4 * H);
+        gateProducts(s, work, m, H, R, 4, h, u, &coming);
         for (long r = 0; r < m; r++) {
             LSTMRow x = {projectionRow(p, n + r, 4 * H), s->bias, c0.base + r * c0.ld,
                          p->gates ? p->gates + (n + r) * 4 * H : NULL, c + r * H, hidden + r * H, H, Hp};
-            if (r + 1 < m) prefetchRow(projectionRow(p, n + r + 1, 4 * H), 4 * H);
             const V *ur = u + r * 4;
             if (usual) {
                 FOR_VECTORS(H, lstmUnits(x, ur, i, w, cvTanh, cvSigmoid); ur += gateStride(s, 4););

@@ -84,7 +84,8 @@ SMALL float *pairsArea(const cvRecurrentAreas *s, float *work) { return s->pairs
 
 /// u = h W^T of m rows, the gates of a unit group side by side: group g of row r at u[g · gateStride + r · gates].
 /// All rows meet a panel of the weights while it is in the first-level cache.
-static void gateProducts(const cvRecurrentAreas *s, float *work, long m, long H, long R, int gates, Rows h, V *u) {
+static void gateProducts(const cvRecurrentAreas *s, float *work, long m, long H, long R, int gates, Rows h, V *u, Coming *coming) {
+    long calls = cvPieces(H, WIDTH) * cvPieces(m, tileRows(gates));
     float *pairs = pairsArea(s, work);
     if (h.ld && pairs) {
         pairColumns(m, R, h.base, h.ld, pairs);
@@ -95,11 +96,18 @@ static void gateProducts(const cvRecurrentAreas *s, float *work, long m, long H,
         const float *panel = s->first + i * gates * R;
         for (long r = 0, k; r < m; r += k) {
             k = nextTile(m - r, gates);
+            fetch(coming, calls--);
             tiles[pairs != NULL][k - 1][gates - 1](h.ld ? R : 0, h.base + r * h.ld, h.ld, panel, u + r * gates);
         }
     }
 }
 
-SMALL void prefetchRow(const float *row, long width) {
-    for (long i = 0; i < width; i += 16) __builtin_prefetch(row + i);
+/// What the pointwise part of a step touches, rows n ..< n + m.
+static void expectForward(const cvRecurrent *p, Coming *coming, long n, long m, long width) {
+    if (p->projection != p->gates) for (long r = 0; r < m; r++) expect(coming, projectionRow(p, n + r, width), width, false);
+    expect(coming, p->gates ? p->gates + n * width : NULL, m * width, true);
+    expect(coming, p->y + n * p->state, m * p->state, true);
+    expect(coming, p->c ? p->c + n * p->hidden : NULL, m * p->hidden, true);
+    expect(coming, p->candidate ? p->candidate + n * p->hidden : NULL, m * p->hidden, true);
+    expect(coming, p->projected ? p->projected + n * p->hidden : NULL, m * p->hidden, true);
 }

@@ -3,6 +3,7 @@
 #include "Elements.h"
 #include "AdamRows.h"
 #include "Bfloat16.h"
+#include "Coming.h"
 #include "Product.h"
 #include "LongProduct.h"
 #include "Recurrent.h"

@@ -58,12 +58,12 @@ SMALL V minimum_(V a, V b) { return b < a ? b : a; }
 SMALL V maximum_(V a, V b) { return b > a ? b : a; }
 SMALL V absolute(V x) { return bitsToFloat(floatToBits(x) & (VI)(0x7FFFFFFF)); }
 
-/// e^x after Cephes' expf (Moshier 1992); inputs are clamped to finite, normal results, NaN stays NaN.
-SMALL V exp_(V x) {
-    x = maximum_(x, splat(-87.33f));
-    x = minimum_(x, splat(88.37f));
-    // Adding 1.5 · 2^23 rounds to the nearest integer, ties to even.
-    V n = (x * splat(1.44269504088896341f) + splat(12582912.0f)) - splat(12582912.0f);
+/// x = n ln 2 + r with |r| ≤ ln 2 / 2; gives e^r − 1 and n in the low bits of a float, after Cephes' expf (Moshier 1992).
+SMALL V expMinusOne(V x, V *shifted) {
+    // Adding 1.5 · 2^23 rounds to the nearest integer, ties to even, and leaves it in the low bits: converting it would be
+    // undefined for NaN.
+    *shifted = fma_(x, splat(1.44269504088896341f), splat(12582912.0f));
+    V n = *shifted - splat(12582912.0f);
     V r = fma_(-n, splat(0.693359375f), x);
     r = fma_(-n, splat(-2.12194440e-4f), r);
     V p = splat(1.9875691500e-4f);
@@ -72,28 +72,30 @@ SMALL V exp_(V x) {
     p = fma_(p, r, splat(4.1665795894e-2f));
     p = fma_(p, r, splat(1.6666665459e-1f));
     p = fma_(p, r, splat(5.0000001201e-1f));
-    V y = fma_(p, r * r, r) + splat(1.0f);
-    // The integer is in the low bits of the shifted sum; converting it anew would be undefined for NaN.
-    VI power = floatToBits(n + splat(12582912.0f)) << 23;
-    return y * bitsToFloat(power + floatToBits(splat(1.0f)));
+    return fma_(p, r * r, r);
+}
+
+/// 2^n of the n that `expMinusOne` found.
+SMALL V powerOfTwo(V shifted) { return bitsToFloat((floatToBits(shifted) << 23) + floatToBits(splat(1.0f))); }
+
+/// e^x; inputs are clamped to finite, normal results, NaN stays NaN.
+SMALL V exp_(V x) {
+    x = maximum_(x, splat(-87.33f));
+    x = minimum_(x, splat(88.37f));
+    V n, p = expMinusOne(x, &n);
+    return (p + splat(1.0f)) * powerOfTwo(n);
 }
 
 SMALL V sigmoid_(V x) { return splat(1.0f) / (splat(1.0f) + exp_(-x)); }
 
-/// tanh after Cephes' tanhf: a polynomial near zero, else from e^2|x|.
+/// tanh x = e / (e + 2) with e = e^2x − 1, which keeps its digits near 0.
 SMALL V tanh_(V x) {
-    V z = x * x;
-    V p = splat(-5.70498872745e-3f);
-    p = fma_(p, z, splat(2.06390887954e-2f));
-    p = fma_(p, z, splat(-5.37397155531e-2f));
-    p = fma_(p, z, splat(1.33314422036e-1f));
-    p = fma_(p, z, splat(-3.33332819422e-1f));
-    V small = fma_(x * z, p, x);
-    V size = absolute(x);
-    V large = splat(1.0f) - splat(2.0f) / (exp_(size + size) + splat(1.0f));
-    VI sign = floatToBits(x) & (VI)(INT32_MIN);
-    large = bitsToFloat(floatToBits(large) | sign);
-    return size < splat(0.625f) ? small : large;
+    // Beyond, the result is 1 in float32.
+    x = maximum_(x, splat(-10.0f));
+    x = minimum_(x, splat(10.0f));
+    V n, p = expMinusOne(x + x, &n), power = powerOfTwo(n);
+    V e = fma_(power, p, power - splat(1.0f));
+    return e / (e + splat(2.0f));
 }
 
 SMALL V activated(int activation, V x) {
