@@ -114,7 +114,7 @@ import Testing
         #expect(changes.first == LossScaleChange(step: 1, scale: 0x1p15, isSkipped: true))
         #expect(changes.count >= 2 && changes.count < 12)
         for (before, after) in zip(changes, changes.dropFirst()) {
-            #expect(after.scale == before.scale / 2 && after.isSkipped && after.step == before.step + 1)
+            #expect(after.scale == before.scale / 2 && after.isSkipped && after.step > before.step)
         }
         #expect(result.epochs.allSatisfy { $0.trainingLoss.isFinite } && result.epochs.last?.gradientNorm.isFinite == true)
     }
