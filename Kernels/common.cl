@@ -168,6 +168,61 @@ static void copy_row(const __global float *from, __global float *to, int count) 
 #define EACH_COLUMN(j, count) for (int j = get_global_id(0); j < count; j += get_global_size(0))
 #endif
 
+// The type to which operands of products are rounded, to nearest and ties to even: values of `Precision` on the host.
+// Sums are float32 in any. Neither type needs an extension: bfloat16 is the upper half of a float32, and OpenCL converts
+// float16 on the way into and out of memory.
+#define FLOAT32 0
+#define BFLOAT16 1
+#define FLOAT16 2
+#ifndef PRECISION
+#define PRECISION FLOAT32
+#endif
+
+// Operands as local memory keeps them: `stored`, four of them `stored4`.
+#if PRECISION == FLOAT32
+typedef float stored;
+typedef float4 stored4;
+#define UNITS_PER_FLOAT4 1
+#define LOAD_QUAD(p) (*(p))
+#define STORE_QUAD(v, p) (*(p) = (v))
+#define STORE_STORED(v, p) (*(p) = (v))
+#define rounded_1(x) (x)
+#define rounded_8(x) (x)
+#else
+typedef ushort stored;
+typedef ushort4 stored4;
+#define UNITS_PER_FLOAT4 2
+#if PRECISION == BFLOAT16
+// Half of the last kept bit, less where that bit is 0, carries into what is kept. A NaN would become an infinity so.
+#define DEFINE_ROUNDED(F, U, S)                                                                         \
+    static U upper_##S(const F x) {                                                                     \
+        const U bits = as_##U(x);                                                                       \
+        return isnan(x) ? bits | 0x400000U : bits + 0x7FFFU + (bits >> 16 & 1U);                        \
+    }                                                                                                   \
+    static F rounded_##S(const F x) { return as_##F(upper_##S(x) & 0xFFFF0000U); }
+DEFINE_ROUNDED(float, uint, 1)
+DEFINE_ROUNDED(float4, uint4, 4)
+DEFINE_ROUNDED(float8, uint8, 8)
+#define LOAD_QUAD(p) as_float4(convert_uint4(*(p)) << 16)
+#define STORE_QUAD(v, p) (*(p) = convert_ushort4(upper_4(v) >> 16))
+#define STORE_STORED(v, p) (*(p) = (ushort)(upper_1(v) >> 16))
+#else
+static float rounded_1(const float x) {
+    ushort half_bits;
+    vstore_half_rte(x, 0, (half *)&half_bits);
+    return vload_half(0, (const half *)&half_bits);
+}
+static float8 rounded_8(const float8 x) {
+    ushort8 half_bits;
+    vstore_half8_rte(x, 0, (half *)&half_bits);
+    return vload_half8(0, (const half *)&half_bits);
+}
+#define LOAD_QUAD(p) vloada_half4(0, (const __local half *)(p))
+#define STORE_QUAD(v, p) vstorea_half4_rte(v, 0, (__local half *)(p))
+#define STORE_STORED(v, p) vstore_half_rte(v, 0, (__local half *)(p))
+#endif
+#endif
+
 #if FAMILY != GPU_FAMILY
 static float add_lanes(float16 v) {
     const float8 a = v.lo + v.hi;
@@ -181,7 +236,7 @@ static float add_lanes(float16 v) {
 // The register tile of the `cpu` family: c[i, j] = (c[i, j] if `load`) + sum over k of a[i, k] * panel[k, j]
 // + bias[j], for i < rows <= 8 and j < columns <= 32. a[i, k] lies at i * a_row + k * a_step; the panel's rows of 32
 // lie panel_step apart (32 if it was packed), zero past the last column. Sixteen accumulators of 16 floats stay in
-// registers; rows past `rows` repeat the last one and are not stored. Each element is one chain of fma in the order
+// registers; rows past `rows` repeat the last one and are not stored. a is rounded to PRECISION, as the panel is already. Each element is one chain of fma in the order
 // of k.
 static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, const __global float *panel,
                       size_t panel_step, int K, const __global float *bias, __global float *c, size_t c_row, int rows,
@@ -208,9 +263,15 @@ static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, cons
     for (int k = 0; k < K; k++) {
         const float16 b0 = vload16(0, panel), b1 = vload16(1, panel);
         panel += panel_step;
+#if PRECISION == FLOAT32
+#define LEFT(i) a##i[at]
+#else
+        const float8 left = rounded_8((float8)(a0[at], a1[at], a2[at], a3[at], a4[at], a5[at], a6[at], a7[at]));
+#define LEFT(i) left.s##i
+#endif
 #define MULTIPLY_ROW(i)                                 \
     {                                                   \
-        const float16 x = (float16)(a##i[at]);          \
+        const float16 x = (float16)(LEFT(i));           \
         c##i##0 = fma(x, b0, c##i##0);                  \
         c##i##1 = fma(x, b1, c##i##1);                  \
     }

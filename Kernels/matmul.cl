@@ -1,106 +1,234 @@
 // c [M, N] (= or +=) op(a) · op(b) + bias [N]. Rows of a, b, c are `lda`, `ldb`, `ldc` elements apart.
 //
-// Family `gpu`: matmul_tiled. A work-group of (TILE_N / WORK_N) x (TILE_M / WORK_M) items makes a tile
-// TILE_M x TILE_N; slabs of TILE_K go through local memory; item (x, y) owns rows y + i * group rows and
-// columns x + j * group columns, so neighbouring items touch neighbouring addresses. Group z of the third
-// dimension sums k in [z * slice, (z + 1) * slice) into its own copy of c; matmul_sum_slices adds the copies.
+// Family `gpu`: matmul_tiled. A work-group makes a tile TILE_M x TILE_N; each of ITEMS items WORK_M x WORK_N of it, in
+// blocks of four rows and four columns, which it keeps in registers. Slabs of TILE_K go through local memory, and while one
+// is multiplied the next is on its way from global memory into registers. Edges are zeros in local memory, so that no
+// operand is copied to be padded.
+//
+// The sum over k is cut by the shape alone: PARTS parts within the group (index 2 of an item), which are added in their
+// order in local memory, and as many of those as there are groups in dimension 2, whose sums lie one after the other in c and
+// are added by matmul_sum_slices. Each part is one chain of fma in the order of k, whatever the tiles are.
 //
 // Family `cpu`: matmul_panels. Work-groups of one item; b is packed in panels of 32 columns, a transposed a
-// in panels of 8 rows; see tile_8x32. Transpositions are arguments here, so one program serves all products.
-#ifndef TRANSPOSE_A
-#define TRANSPOSE_A 0   // family gpu: a is [K, M]
-#endif
-#ifndef TRANSPOSE_B
-#define TRANSPOSE_B 0   // family gpu: b is [N, K]
-#endif
+// in panels of 8 rows; see tile_8x32.
+//
+// Transpositions are arguments, so one program serves all products: a is [K, M] if `transpose_a`, b [N, K] if `transpose_b`.
 #ifndef TILE_M
-#define TILE_M 64
+#define TILE_M 32       // a power of two from 16 on, as TILE_N
 #endif
 #ifndef TILE_N
-#define TILE_N 64
+#define TILE_N 32
 #endif
 #ifndef TILE_K
-#define TILE_K 16
+#define TILE_K 16       // 8, 16 or 32
 #endif
 #ifndef WORK_M
-#define WORK_M 4        // rows per work-item
+#define WORK_M 4        // 4 or 8 rows per item; TILE_M / WORK_M is a multiple of 4
 #endif
 #ifndef WORK_N
-#define WORK_N 4        // columns per work-item
+#define WORK_N 4        // 4 or 8 columns per item; TILE_N / WORK_N is a multiple of 8
+#endif
+#ifndef PARTS
+#define PARTS 1
+#endif
+#ifndef BUFFERS
+#define BUFFERS 2       // slabs in local memory: with two, one barrier per slab is enough
+#endif
+#ifndef VECTOR
+#define VECTOR 4        // floats per read of global memory where addresses allow it: 4 or 1
 #endif
 #ifndef BLOCK_K
 #define BLOCK_K 512     // k per pass over a panel: 64 KB of it stay in the second-level cache
 #endif
-#define GROUP_M (TILE_M / WORK_M)
-#define GROUP_N (TILE_N / WORK_N)
 
 #if FAMILY != CPU_FAMILY
-__kernel __attribute__((reqd_work_group_size(GROUP_N, GROUP_M, 1)))
+#define GROUP_M (TILE_M / WORK_M)
+#define GROUP_N (TILE_N / WORK_N)
+#define ITEMS (GROUP_M * GROUP_N)   // of one part
+#define QUADS_A (TILE_M * TILE_K / 4)
+#define QUADS_B (TILE_N * TILE_K / 4)
+#define READS_A ((QUADS_A + ITEMS - 1) / ITEMS)
+#define READS_B ((QUADS_B + ITEMS - 1) / ITEMS)
+
+// A slab in local memory is [TILE_K][edge] in units of four neighbours along the edge. Units change places with k, so that
+// items that write four k of one row of the operand, and items that read one k, meet different banks.
+#define UNIT(k, column, edge) ((k) * ((edge) / 4) + (((column) / 4) ^ ((k) / 4 * 2 & ((edge) / 4 - 1))))
+
+// Inlined before anything else is optimised, the loops below have constant bounds and the small arrays become registers.
+#define INLINE static inline __attribute__((always_inline))
+
+// Four values from p on of which `count` exist; zeros for the others.
+INLINE float4 read_quad(const __global float *p, const int count, const int wide) {
+    if (wide && count >= 4) return *(const __global float4 *)p;
+    return (float4)(count > 0 ? p[0] : 0.0f, count > 1 ? p[1] : 0.0f, count > 2 ? p[2] : 0.0f, count > 3 ? p[3] : 0.0f);
+}
+
+// Whether a row's fourth, eighth, ... elements lie where a float4 may.
+INLINE int is_wide(const __global float *p, const int stride) { return VECTOR == 4 && (((size_t)p | (size_t)stride * 4) & 15) == 0; }
+
+// Which quads of an operand's slabs an item brings: the lines of a slab are its k if the edge of the tile lies along the
+// operand's rows, else its rows or columns of c, and reads of one item are `step` lines apart.
+typedef struct {
+    const __global float *p;    // the first quad
+    int line, step, place;      // of the first quad, place counted in values
+    int stride, wide;
+} Reader;
+
+// x: the tile's first row or column at the slab's first k, of an operand [K, edge] if `along_edge`, else [edge, K].
+INLINE Reader reader(const __global float *x, const int stride, const int along_edge, const int edge, const int item) {
+    const int quads = along_edge ? edge / 4 : TILE_K / 4;
+    Reader r;
+    r.line = item / quads;
+    r.place = item % quads * 4;
+    r.step = ITEMS / quads;
+    r.stride = stride;
+    r.wide = is_wide(x, stride);
+    r.p = x + (size_t)r.line * stride + r.place;
+    return r;
+}
+
+// Of the slab, `lines` exist and `values` of each.
+INLINE void read_slab(float4 *quads, const int count, const Reader r, const int lines, const int values) {
+#pragma unroll
+    for (int i = 0; i < count; i++)
+        quads[i] = read_quad(r.p + (size_t)(i * r.step) * r.stride, r.line + i * r.step < lines ? values - r.place : 0, r.wide);
+}
+
+INLINE void write_slab(__local stored4 *slab, const float4 *quads, const int count, const Reader r, const int along_edge, const int edge) {
+    const int lines = along_edge ? TILE_K : edge;
+#pragma unroll
+    for (int i = 0; i < count; i++) {
+        const int line = r.line + i * r.step;
+        if (edge * TILE_K / 4 % ITEMS != 0 && line >= lines) break;
+        if (along_edge) {
+            STORE_QUAD(quads[i], slab + UNIT(line, r.place, edge));
+        } else {
+            // The four k of a quad go to the same place of four rows.
+            __local stored *place = (__local stored *)(slab + UNIT(r.place, line, edge)) + line % 4;
+            STORE_STORED(quads[i].x, place);
+            STORE_STORED(quads[i].y, place + edge);
+            STORE_STORED(quads[i].z, place + 2 * edge);
+            STORE_STORED(quads[i].w, place + 3 * edge);
+        }
+    }
+}
+
+#define SLAB_A (TILE_K * TILE_M / 4)
+#define SLAB_B (TILE_K * TILE_N / 4)
+// Units of local memory: slabs, and afterwards a part's sums, which are floats in any precision.
+#define SLABS (PARTS * BUFFERS * (SLAB_A + SLAB_B) / UNITS_PER_FLOAT4)
+#define SUMS (PARTS > 1 ? TILE_M * TILE_N / 4 : 0)
+
+// Part p of group z sums k in [(z * PARTS + p) * depth, ... + depth).
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, PARTS)))
 void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb, INPUT(float, bias),
                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
-                  const int slice) {
-    // One column more than the tile keeps transposing writes off one memory bank.
-    __local float tile_a[TILE_K][TILE_M + 1];
-    __local float tile_b[TILE_K][TILE_N + 1];
+                  const int depth, const int transpose_a, const int transpose_b) {
+    __local float4 memory[SLABS > SUMS ? SLABS : SUMS];
     BIND(a);
     BIND(b);
     BIND(bias);
     BIND(c);
-    const int x = get_local_id(0), y = get_local_id(1), item = y * GROUP_N + x;
+    // 32 neighbours are 8 columns and 4 rows of items: they share most of what they read of a slab.
+    const int item = get_local_id(0), part = get_local_id(2);
+    const int x = item / 32 % (GROUP_N / 8) * 8 + item % 8, y = item / 32 / (GROUP_N / 8) * 4 + item / 8 % 4;
     const int m0 = get_group_id(1) * TILE_M, n0 = get_group_id(0) * TILE_N;
-    const int k0 = get_group_id(2) * slice, k1 = min(K, k0 + slice);
+    const int k0 = min(K, ((int)get_group_id(2) * PARTS + part) * depth), k1 = min(K, k0 + depth);
+    Reader from_a = reader(a + (transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0), lda, transpose_a, TILE_M, item);
+    Reader from_b = reader(b + (transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0), ldb, !transpose_b, TILE_N, item);
+    const size_t step_a = transpose_a ? (size_t)TILE_K * lda : TILE_K, step_b = transpose_b ? TILE_K : (size_t)TILE_K * ldb;
+    const int wide_c = is_wide(c, ldc);
     c += get_group_id(2) * (size_t)M * ldc;
 
-    float sum[WORK_M][WORK_N];
+    __local stored4 *slabs = (__local stored4 *)memory + part * BUFFERS * (SLAB_A + SLAB_B);
+    float4 next_a[READS_A], next_b[READS_B];
+    float4 sum[WORK_M][WORK_N / 4];
+#pragma unroll
     for (int i = 0; i < WORK_M; i++)
-        for (int j = 0; j < WORK_N; j++) sum[i][j] = 0.0f;
+#pragma unroll
+        for (int j = 0; j < WORK_N / 4; j++) sum[i][j] = 0.0f;
 
-    for (int kb = k0; kb < k1; kb += TILE_K) {
-        for (int e = item; e < TILE_M * TILE_K; e += GROUP_M * GROUP_N) {
-#if TRANSPOSE_A
-            const int i = e % TILE_M, k = e / TILE_M;
-            const int inside = m0 + i < M && kb + k < k1;
-            tile_a[k][i] = inside ? a[(size_t)(kb + k) * lda + m0 + i] : 0.0f;
-#else
-            const int k = e % TILE_K, i = e / TILE_K;
-            const int inside = m0 + i < M && kb + k < k1;
-            tile_a[k][i] = inside ? a[(size_t)(m0 + i) * lda + kb + k] : 0.0f;
-#endif
+    int ks = k1 - k0;
+    read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+    read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+    write_slab(slabs, next_a, READS_A, from_a, transpose_a, TILE_M);
+    write_slab(slabs + SLAB_A, next_b, READS_B, from_b, !transpose_b, TILE_N);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    int buffer = 0;
+    for (int kb = 0; kb < depth; kb += TILE_K) {
+        const int more = kb + TILE_K < depth;
+        if (more) {
+            from_a.p += step_a;
+            from_b.p += step_b;
+            ks -= TILE_K;
+            read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+            read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
         }
-        for (int e = item; e < TILE_N * TILE_K; e += GROUP_M * GROUP_N) {
-#if TRANSPOSE_B
-            const int k = e % TILE_K, j = e / TILE_K;
-            const int inside = n0 + j < N && kb + k < k1;
-            tile_b[k][j] = inside ? b[(size_t)(n0 + j) * ldb + kb + k] : 0.0f;
-#else
-            const int j = e % TILE_N, k = e / TILE_N;
-            const int inside = n0 + j < N && kb + k < k1;
-            tile_b[k][j] = inside ? b[(size_t)(kb + k) * ldb + n0 + j] : 0.0f;
-#endif
+        const __local stored4 *slab_a = slabs + buffer * (SLAB_A + SLAB_B), *slab_b = slab_a + SLAB_A;
+        for (int k = 0; k < TILE_K; k += 4) {
+#pragma unroll
+            for (int u = 0; u < 4; u++) {
+                float4 left[WORK_M / 4], right[WORK_N / 4];
+#pragma unroll
+                for (int i = 0; i < WORK_M / 4; i++) left[i] = LOAD_QUAD(slab_a + u * (TILE_M / 4) + UNIT(k, (y + i * GROUP_M) * 4, TILE_M));
+#pragma unroll
+                for (int j = 0; j < WORK_N / 4; j++) right[j] = LOAD_QUAD(slab_b + u * (TILE_N / 4) + UNIT(k, (x + j * GROUP_N) * 4, TILE_N));
+#pragma unroll
+                for (int i = 0; i < WORK_M / 4; i++)
+#pragma unroll
+                    for (int j = 0; j < WORK_N / 4; j++) {
+                        sum[4 * i][j] = fma((float4)(left[i].x), right[j], sum[4 * i][j]);
+                        sum[4 * i + 1][j] = fma((float4)(left[i].y), right[j], sum[4 * i + 1][j]);
+                        sum[4 * i + 2][j] = fma((float4)(left[i].z), right[j], sum[4 * i + 2][j]);
+                        sum[4 * i + 3][j] = fma((float4)(left[i].w), right[j], sum[4 * i + 3][j]);
+                    }
+            }
         }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        // Unrolled, the small arrays become registers.
-        for (int k = 0; k < TILE_K; k++) {
-            float left[WORK_M], right[WORK_N];
-#pragma unroll
-            for (int i = 0; i < WORK_M; i++) left[i] = tile_a[k][y + i * GROUP_M];
-#pragma unroll
-            for (int j = 0; j < WORK_N; j++) right[j] = tile_b[k][x + j * GROUP_N];
-#pragma unroll
-            for (int i = 0; i < WORK_M; i++)
-#pragma unroll
-                for (int j = 0; j < WORK_N; j++) sum[i][j] = fma(left[i], right[j], sum[i][j]);
+        if (BUFFERS == 1) barrier(CLK_LOCAL_MEM_FENCE);
+        else buffer = 1 - buffer;
+        if (more) {
+            write_slab(slabs + buffer * (SLAB_A + SLAB_B), next_a, READS_A, from_a, transpose_a, TILE_M);
+            write_slab(slabs + buffer * (SLAB_A + SLAB_B) + SLAB_A, next_b, READS_B, from_b, !transpose_b, TILE_N);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
+#if PARTS > 1
+    for (int p = 1; p < PARTS; p++) {
+        if (part == p) {
+#pragma unroll
+            for (int i = 0; i < WORK_M; i++)
+#pragma unroll
+                for (int j = 0; j < WORK_N / 4; j++) memory[(i * (WORK_N / 4) + j) * ITEMS + item] = sum[i][j];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (part == 0) {
+#pragma unroll
+            for (int i = 0; i < WORK_M; i++)
+#pragma unroll
+                for (int j = 0; j < WORK_N / 4; j++) sum[i][j] += memory[(i * (WORK_N / 4) + j) * ITEMS + item];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    if (part > 0) return;
+#endif
+#pragma unroll
     for (int i = 0; i < WORK_M; i++) {
-        const int m = m0 + y + i * GROUP_M;
-        for (int j = 0; j < WORK_N; j++) {
-            const int n = n0 + x + j * GROUP_N;
-            if (m < M && n < N) {
-                const size_t at = (size_t)m * ldc + n;
-                float value = sum[i][j] + (bias ? bias[n] : 0.0f);
-                c[at] = accumulate ? c[at] + value : value;
+        const int m = m0 + (y + i / 4 * GROUP_M) * 4 + i % 4;
+        if (m >= M) continue;
+#pragma unroll
+        for (int j = 0; j < WORK_N / 4; j++) {
+            const int n = n0 + (x + j * GROUP_N) * 4;
+            __global float *place = c + (size_t)m * ldc + n;
+            float4 value = sum[i][j];
+            if (bias) value += read_quad(bias + n, N - n, 0);
+            if (accumulate) value = read_quad(place, N - n, wide_c) + value;
+            if (wide_c && n + 4 <= N) {
+                *(__global float4 *)place = value;
+            } else {
+                if (n < N) place[0] = value.x;
+                if (n + 1 < N) place[1] = value.y;
+                if (n + 2 < N) place[2] = value.z;
+                if (n + 3 < N) place[3] = value.w;
             }
         }
     }
@@ -123,7 +251,7 @@ __kernel void matmul_sum_slices(INPUT(float, partial), const int slices, INPUT(f
 #endif
 
 #if FAMILY != GPU_FAMILY
-// panels [ceil(N / 32)][K][32] from b [K, N], or [N, K] if `transpose`; zero past column N.
+// panels [ceil(N / 32)][K][32] from b [K, N], or [N, K] if `transpose`, rounded to PRECISION; zero past column N.
 // Item (p, q): 64 rows k of panel p.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_pack_panels(INPUT(float, b), const int ldb, const int transpose, const int K, const int N,
@@ -137,11 +265,10 @@ void matmul_pack_panels(INPUT(float, b), const int ldb, const int transpose, con
     b += n0 * step_n;
     for (int k = k0; k < k1; k++) {
         if (columns == 32 && !transpose) {
-            vstore16(vload16(0, b + k * step_k), 0, panel + (size_t)k * 32);
-            vstore16(vload16(1, b + k * step_k), 1, panel + (size_t)k * 32);
+            for (int q = 0; q < 4; q++) vstore8(rounded_8(vload8(q, b + k * step_k)), q, panel + (size_t)k * 32);
         } else {
             for (int j = 0; j < 32; j++)
-                panel[(size_t)k * 32 + j] = j < columns ? b[k * step_k + j * step_n] : 0.0f;
+                panel[(size_t)k * 32 + j] = j < columns ? rounded_1(b[k * step_k + j * step_n]) : 0.0f;
         }
     }
 }

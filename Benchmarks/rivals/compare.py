@@ -55,9 +55,11 @@ def arguments() -> argparse.Namespace:
 def frameworks(environments: Path) -> list[Framework]:
     """The competitors of each framework. Where a group has several modes, the fastest stands for it."""
     return [Framework("torch", "PyTorch", environments / "torch/bin/python", HERE / "torch_rival.py",
-                      {"PyTorch, padded": ("padded",), "PyTorch, length buckets": ("buckets", "packed")}),
+                      {"PyTorch, padded": ("padded",), "PyTorch, length buckets": ("buckets", "packed"),
+                       "PyTorch, length buckets, bfloat16": ("buckets-bfloat16",)}),
             Framework("keras", "Keras", environments / "keras/bin/python", HERE / "keras_rival.py",
-                      {"Keras, padded": ("padded", "padded-jit"), "Keras, length buckets": ("buckets",)})]
+                      {"Keras, padded": ("padded", "padded-jit"), "Keras, length buckets": ("buckets",),
+                       "Keras, length buckets, bfloat16": ("buckets-bfloat16",)})]
 
 
 def opencl_device(program: Path) -> str | None:
@@ -103,6 +105,9 @@ def fit(chosen: list[Entry], args: argparse.Namespace, devices: int, spent: floa
     """
     chosen = list(chosen)
     best = {row: min((e.probe.seconds for e in chosen if e.row == row), default=0.0) for row in args.rows}
+    # The best in float32 is what Carousel in float32 is compared with.
+    best_float32 = {row: min((e.probe.seconds for e in chosen if e.row == row and not e.probe.mode.endswith("-bfloat16")), default=0.0)
+                    for row in args.rows}
 
     def estimate() -> float:
         # Evaluations are a tenth of an epoch, and each process needs some seconds to start.
@@ -110,7 +115,7 @@ def fit(chosen: list[Entry], args: argparse.Namespace, devices: int, spent: floa
         own: float = sum(args.epochs * devices * (best[row] / 2 + 6) for row in args.rows)
         return spent + rivals + own + 8 * len(chosen)
 
-    order = sorted((e for e in chosen if e.probe.seconds > best[e.row]), key=lambda e: -e.probe.seconds)
+    order = sorted((e for e in chosen if e.probe.seconds not in (best[e.row], best_float32[e.row])), key=lambda e: -e.probe.seconds)
     for entry in order:
         if estimate() <= 60 * args.minutes:
             break
@@ -144,10 +149,10 @@ def contestants(row: Row, file: Path, chosen: list[Entry], args: argparse.Namesp
     """All that take part in a row, each with its limit per epoch; `stack` ends them. The row gets a result of each, and of those that
     could not start."""
     found: list[tuple[Competitor, Result, float]] = []
-    for device in devices:
-        name = f"Carousel, {device}"
+    for device, precision in [(device, "float32") for device in devices] + [("cpu", "bfloat16")]:
+        name = f"Carousel, {device}" + (f", {precision}" if precision != "float32" else "")
         run = Carousel(name, args.carousel, args.data, args.held_out, configuration(row.name), device,
-                       work / f"{row.name}-{device.replace(':', '')}", args.epochs)
+                       work / f"{row.name}-{device.replace(':', '')}-{precision}", args.epochs, precision)
         found.append((run, Result(name, None, True), args.limit))
         row.results.append(found[-1][1])
     for entry in (e for e in chosen if e.row == row.name):
@@ -249,7 +254,7 @@ def main() -> int:
         found = [p for framework in all_frameworks
                  for p in probe(framework, files, args.probe, args.output / f"{framework.name}.log", say)]
         able, absent = entries(found, all_frameworks, args.rows)
-        chosen, estimate = fit(able, args, len(devices), time.monotonic() - start)
+        chosen, estimate = fit(able, args, len(devices) + 1, time.monotonic() - start)
         say(f"estimate: {estimate / 60:.0f} minutes in all"
             + "".join(f"\n  only sampled: {e.row}, {e.name}" for e in chosen if e.sampled))
         rows: list[Row] = []

@@ -217,11 +217,12 @@ class Carousel:
     device: str
     folder: Path
     epochs: int
+    precision: str = "float32"
     threads: int | None = None
 
     def epoch(self, number: int, limit: float) -> Epoch:
         command: list[str | Path] = [self.program, "train", self.data, "--config", self.configuration, "--device", self.device,
-                                     "--epochs", str(self.epochs), "--output", self.folder, "--no-audit", "--checkpoint-every", "12h",
+                                     "--precision", self.precision, "--epochs", str(self.epochs), "--output", self.folder, "--no-audit", "--checkpoint-every", "12h",
                                      "--resume" if number else "--force"]
         if self.held_out:
             command += ["--validation", self.held_out]

@@ -2,7 +2,7 @@
 
 Modes: `padded` pads every batch on the left to the model's maximum length, as `pad_sequences` does, without a mask: the usual
 way, and the fastest, since a mask costs Keras a selection per step. `buckets` pads on the left to the batch's own longest row. With
-`-jit` the step is compiled by XLA.
+`-jit` the step is compiled by XLA, `-bfloat16` sets the policy mixed_bfloat16.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Limit(keras.callbacks.Callback):
 class KerasRival:
     """A Keras model in training with `fit`."""
 
-    modes: tuple[str, ...] = ("padded", "buckets", "padded-jit")
+    modes: tuple[str, ...] = ("padded", "buckets", "padded-jit", "buckets-bfloat16")
 
     def load(self, data: TrainingBatches, mode: str) -> None:
         keras.backend.clear_session()
@@ -49,11 +49,12 @@ class KerasRival:
         length = data.maximum_length
         self.tokens = {"train": data.train.padded(length, left=True), "held out": data.held_out.padded(length, left=True)}
         keras.utils.set_random_seed(self.plan.seed)
+        keras.mixed_precision.set_global_policy("mixed_bfloat16" if mode.endswith("-bfloat16") else "float32")
         steps = length if mode.startswith("padded") else None
         layers = [keras.Input((steps,), dtype="int32"), keras.layers.Embedding(self.plan.vocabulary, self.plan.embedding)]
         last = len(self.plan.layers) - 1
         layers += [CELLS[layer.cell](layer.units, return_sequences=place < last) for place, layer in enumerate(self.plan.layers)]
-        layers.append(keras.layers.Dense(self.plan.outputs))
+        layers.append(keras.layers.Dense(self.plan.outputs, dtype="float32"))
         self.model = keras.Sequential(layers)
         binary = self.plan.outputs == 1
         self.model.compile(

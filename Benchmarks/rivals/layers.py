@@ -38,6 +38,7 @@ class Case:
     torch: dict[int, list[float]] = field(default_factory=dict)
     """The same for each number of threads."""
     bfloat16: list[float] = field(default_factory=list)
+    carousel_bfloat16: list[float] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     """What did not come to an end in time: "PyTorch, 2 threads", "PyTorch in bfloat16"."""
     failures: dict[str, str] = field(default_factory=dict)
@@ -96,11 +97,11 @@ class CarouselLayers:
         self.peak = 0.0
         """GFLOP/s of the machine."""
 
-    def measure(self, case: Case) -> None:
+    def measure(self, case: Case, half: bool = False) -> None:
         """Adds the median of one turn to the case."""
         size = ",".join(str(value) for value in (case.size if case.size[4] > 1 else case.size[:4]))
         command: list[str | Path] = [self.program, "bench", "layers", "--cell", case.cell, "--sizes", size, "--device", self.device,
-                   "--seconds", str(self.seconds), "--json", "--quiet"]
+                   "--precision", "bfloat16" if half else "float32", "--seconds", str(self.seconds), "--json", "--quiet"]
         try:
             found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120 + 10 * self.seconds)
         except (subprocess.TimeoutExpired, OSError) as error:
@@ -114,9 +115,10 @@ class CarouselLayers:
             raise RivalError(f"carousel bench layers printed no report: {error!r}") from error
         if len(rows) != 1:
             raise RivalError("carousel bench layers printed no single row that ends with 'forward + backward'")
-        case.carousel.append(rows[0]["milliseconds"] / 1e3)
+        (case.carousel_bfloat16 if half else case.carousel).append(rows[0]["milliseconds"] / 1e3)
         # The fastest measurement of all turns: a peak cannot be exceeded, only missed.
-        self.peak = max(self.peak, report.get("peak") or 0.0)
+        if not half:
+            self.peak = max(self.peak, report.get("peak") or 0.0)
 
 
 class TorchLayers:
@@ -151,6 +153,7 @@ def torch_name(threads: int) -> str:
 
 
 HALF = "PyTorch in bfloat16"
+OWN_HALF = "Carousel in bfloat16"
 
 
 def take_turn(case: Case, name: str, measure: Callable[[], None]) -> None:
@@ -170,11 +173,13 @@ def measure(case: Case, turns: int, carousel: CarouselLayers, torch: TorchLayers
     """All turns of one case. A number of threads that is more than twice as slow as the best has no further turn."""
     for turn in range(turns):
         take_turn(case, "Carousel", lambda: carousel.measure(case))
+        if carousel.device == "cpu":
+            take_turn(case, OWN_HALF, lambda: carousel.measure(case, half=True))
         for threads in thread_counts():
             slow = threads in case.torch and min(case.torch[threads]) > 2 * min(min(times) for times in case.torch.values())
             if not slow:
                 take_turn(case, torch_name(threads), lambda: torch.measure(case, threads))
-        if turn == 0 and case.torch:
+        if case.torch:
             best = min(case.torch, key=lambda threads: min(case.torch[threads]))
             take_turn(case, HALF, lambda: torch.measure(case, best, half=True))
 
@@ -184,7 +189,11 @@ def lines(cases: list[Case], peak: float | None) -> list[str]:
     for case in cases:
         work = case.operations() * 1e-9
         best = min((min(times) for times in case.torch.values()), default=None)
-        own = min(case.carousel, default=None)
+        own, half = min(case.carousel, default=None), min(case.carousel_bfloat16, default=None)
+        best_half = min(case.bfloat16 + ([best] if best else []), default=None)
+
+        def ratio(other: float | None, mine: float | None) -> str:
+            return f"{other / mine:.2f}" if other and mine else "-"
 
         def cell(name: str, times: list[float]) -> str:
             """The fastest turn, and what went wrong in another."""
@@ -195,17 +204,18 @@ def lines(cases: list[Case], peak: float | None) -> list[str]:
 
         rows.append([case.cell, case.name, cell("Carousel", case.carousel),
                      *(cell(torch_name(threads), case.torch.get(threads, [])) for threads in thread_counts()),
-                     f"{best / own:.2f}" if best and own else "-", f"{100 * work / own / peak:.0f} %" if own and peak else "-",
-                     cell(HALF, case.bfloat16)])
+                     ratio(best, own), f"{100 * work / own / peak:.0f} %" if own and peak else "-",
+                     cell(OWN_HALF, case.carousel_bfloat16), cell(HALF, case.bfloat16), ratio(best, half), ratio(best_half, half)])
     names = [torch_name(threads) for threads in thread_counts()]
-    return table(["cell", "size", "Carousel", *names, "best PyTorch / Carousel", "share of peak", HALF], rows)
+    return table(["cell", "size", "Carousel", *names, "best PyTorch / Carousel", "share of peak", OWN_HALF, HALF,
+                  "best float32 PyTorch / Carousel in bfloat16", "best PyTorch of either / Carousel in bfloat16"], rows)
 
 
 def write(output: Path, cases: list[Case], peak: float | None, device: str, torch: str) -> list[str]:
     """Leaves layers.md and layers.json of the cases so far; returns the lines of the former."""
     date = datetime.now(timezone.utc).date().isoformat()
     text = [f"{Machine.model()}; {date}; torch {torch}; Carousel on {device}", "", *lines(cases, peak), "",
-            "ms and GFLOP/s of forward with backward, float32, the fastest of the turns' medians. The gradient of the first layer's "
+            "ms and GFLOP/s of forward with backward, the fastest of the turns' medians. The gradient of the first layer's "
             "input is asked of neither."]
     failures = [f"- {case.cell} {case.name}, {name}: {one_line(why)}" for case in cases for name, why in case.failures.items()]
     if failures:

@@ -83,7 +83,7 @@ def probe(framework: Framework, files: dict[str, Path], seconds: float, log: Pat
                         worker = None
                     last = found[-1]
                     time = f"ended after {seconds + 10:.0f} s" if last.ended else last.failure or f"about {last.seconds:.1f} s per epoch"
-                    say(f"  {row:14s} {framework.label:8s} {mode:11s} {threads} thread{'s' if threads > 1 else ' '}  {time}")
+                    say(f"  {row:14s} {framework.label:8s} {mode:16s} {threads} thread{'s' if threads > 1 else ' '}  {time}")
         finally:
             if worker:
                 worker.close()

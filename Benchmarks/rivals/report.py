@@ -22,6 +22,10 @@ class Result:
     failure: str | None = None
 
     @property
+    def precision(self) -> str:
+        return "bfloat16" if self.name.endswith("bfloat16") else "float32"
+
+    @property
     def whole(self) -> list[Epoch]:
         """The epochs that were run to their end."""
         return [epoch for epoch in self.epochs if epoch.share == 1]
@@ -60,10 +64,9 @@ class Row:
     held_out: int
     results: list[Result] = field(default_factory=list)
 
-    @property
-    def best_rival(self) -> Result | None:
-        """The fastest of all rivals that finished an epoch or were extrapolated."""
-        rivals = [result for result in self.results if not result.is_carousel and result.epochs]
+    def best_rival(self, *precisions: str) -> Result | None:
+        """The fastest of all rivals in these precisions that finished an epoch or were extrapolated."""
+        rivals = [result for result in self.results if not result.is_carousel and result.epochs and result.precision in precisions]
         return min(rivals, key=lambda result: result.seconds, default=None)
 
 
@@ -96,17 +99,23 @@ def row_lines(row: Row) -> list[str]:
 
 
 def summary_lines(rows: list[Row]) -> list[str]:
-    """One line per row: the best rival beside Carousel."""
+    """The best rival in float32, and the best in any precision, beside each way of Carousel."""
     lines = []
     for row in rows:
-        rival = row.best_rival
         for result in (result for result in row.results if result.is_carousel and result.epochs):
-            if rival is None:
-                continue
-            ratio = f"{'~' if not (rival.whole and result.whole) else ''}{rival.seconds / result.seconds:.2f}"
-            threads = f"{rival.threads} thread{'s' if (rival.threads or 2) > 1 else ''}"
-            lines.append([row.name, f"{rival.name}, {threads}", rival.time, result.name, result.time, ratio])
+            rivals = [row.best_rival("float32")]
+            if result.precision != "float32":
+                rivals.append(row.best_rival("float32", result.precision))
+            for rival in dict.fromkeys(rival.name for rival in rivals if rival):
+                lines.append(summary_line(row, next(other for other in row.results if other.name == rival), result))
     return table(["row", "best rival", "s per epoch", "Carousel", "s per epoch", "best rival / Carousel"], lines)
+
+
+def summary_line(row: Row, rival: Result, result: Result) -> list[str]:
+    """A rival beside a way of Carousel."""
+    ratio = f"{'~' if not (rival.whole and result.whole) else ''}{rival.seconds / result.seconds:.2f}"
+    threads = f"{rival.threads} thread{'s' if (rival.threads or 2) > 1 else ''}"
+    return [row.name, f"{rival.name}, {threads}", rival.time, result.name, result.time, ratio]
 
 
 def accuracy_lines(rows: list[Row]) -> list[str]:

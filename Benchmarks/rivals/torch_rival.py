@@ -1,7 +1,7 @@
 """PyTorch as a competitor.
 
 Modes: `padded` pads every batch to the model's maximum length, `buckets` to its own longest row, `packed` hands PyTorch the
-true lengths (PackedSequence). In all of them rows begin at step 0 and the state after the last real token is picked, so that all
+true lengths (PackedSequence). `-bfloat16` adds autocast to bfloat16, PyTorch's own mixed precision. In all of them rows begin at step 0 and the state after the last real token is picked, so that all
 compute the same loss.
 """
 
@@ -64,7 +64,7 @@ class Classifier(nn.Module):
 class TorchRival:
     """A PyTorch model in training."""
 
-    modes: tuple[str, ...] = ("padded", "buckets", "packed")
+    modes: tuple[str, ...] = ("padded", "buckets", "packed", "buckets-bfloat16")
 
     def load(self, data: TrainingBatches, mode: str) -> None:
         self.plan = plan(data.configuration, data.vocabulary, data.classes)
@@ -91,7 +91,8 @@ class TorchRival:
         return tokens[index, :longest].t().contiguous(), chosen, labels[index]
 
     def logits(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        logits: Tensor = self.model(tokens, lengths, self.mode == "packed")
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.mode.endswith("-bfloat16")):
+            logits: Tensor = self.model(tokens, lengths, self.mode == "packed").float()
         return logits.squeeze(1) if self.plan.outputs == 1 else logits
 
     def batch_loss(self, rows: Array) -> Tensor:

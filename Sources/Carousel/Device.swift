@@ -26,7 +26,7 @@ public enum Device {
         switch selector {
         case "auto":
             if let gpu = OpenCLBackend.devices().devices.first(where: { $0.type == .gpu }) {
-                return try openCL(gpu.index, precision)
+                return try OpenCLBackend(device: gpu.index, precision: precision)
             }
             return try openCPU(precision)
         case "cpu":
@@ -34,29 +34,30 @@ public enum Device {
         case "reference":
             return ReferenceBackend(precision: precision)
         case "opencl":
-            return try openCL(0, precision)
+            return try OpenCLBackend(device: 0, precision: precision)
         default:
             let parts = selector.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 2, parts[0] == "opencl", let index = Int(parts[1]), index >= 0 else {
                 throw CarouselError(.usage, "there is no device '\(selector)'",
                                     hint: "--device auto, cpu, opencl or opencl:N; `carousel devices` lists them")
             }
-            return try openCL(index, precision)
+            return try OpenCLBackend(device: index, precision: precision)
         }
     }
 
     /// The plans a device offers in a precision, the one that `open` takes first. `check` and `audit` go through all of them.
     /// - Throws: as `open`.
     public static func plans(_ selector: String, precision: Precision = .float32) throws -> [String] {
-        if let index = openCLIndex(selector), precision == .float32 { return try OpenCLBackend.plans(device: index) }
+        if let index = openCLIndex(selector) { return try OpenCLBackend.plans(device: index, precision: precision) }
         return [try open(selector, precision: precision).plan]
     }
 
     /// Opens a device with one of its plans.
     /// - Throws: as `open`; `usage` for a plan the device does not offer.
     public static func open(_ selector: String, plan: String, precision: Precision = .float32) throws -> any Backend {
-        if precision == .float32, let index = openCLIndex(selector), let family = OpenCLBackend.KernelFamily.allCases.first(where: { $0.plan == plan }) {
-            return try OpenCLBackend(device: index, family: family)
+        if let index = openCLIndex(selector),
+           let family = OpenCLBackend.KernelFamily.allCases.first(where: { precision.named($0.plan) == plan }) {
+            return try OpenCLBackend(device: index, family: family, precision: precision)
         }
         let backend = try open(selector, precision: precision)
         guard backend.plan == plan else {
@@ -95,13 +96,6 @@ public enum Device {
                                       details: [device.languageVersion, "\(device.localMemory) bytes of local memory"] + device.extensions))
         }
         return Inventory(devices: devices, problem: found.reason, hint: found.hint)
-    }
-
-    private static func openCL(_ index: Int, _ precision: Precision) throws -> any Backend {
-        guard precision == .float32 else {
-            throw CarouselError(.badConfiguration, "opencl:\(index) does not compute in \(precision.rawValue)", hint: "--device cpu, or float32")
-        }
-        return try OpenCLBackend(device: index)
     }
 
     private static func openCPU(_ precision: Precision) throws -> any Backend {

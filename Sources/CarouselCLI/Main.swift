@@ -27,7 +27,7 @@ struct CarouselProgram: ParsableCommand {
             """,
         version: "carousel 0.1.0",
         subcommands: [TrainCommand.self, EvaluateCommand.self, PredictCommand.self, SummaryCommand.self,
-                      DevicesCommand.self, CheckCommand.self, AuditCommand.self, BenchCommand.self])
+                      DevicesCommand.self, CheckCommand.self, AuditCommand.self, BenchCommand.self, TuneCommand.self])
 
     static func main() {
         do {

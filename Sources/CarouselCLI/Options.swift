@@ -22,6 +22,7 @@ struct DeviceSelector: ExpressibleByArgument {
         } else {
             Console.message("device: \(info.selector), \(info.name)\(products)")
         }
+        if let problem = (backend as? any Tunable)?.tuningProblem { Console.message("note: \(problem)") }
         return backend
     }
 }

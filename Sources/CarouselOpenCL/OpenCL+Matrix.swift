@@ -46,28 +46,26 @@ extension OpenCLBackend {
         guard p.m > 0, p.n > 0 else { return }
         switch family {
         case .gpu: try multiplyTiled(p)
-        case .cpu where p.transposeA && !p.transposeB && p.bias == nil && p.m >= p.n && p.k >= 8 * p.n: try multiplyLong(p)
+        case .cpu where p.transposeA && !p.transposeB && p.bias == nil && p.m >= p.n && p.k >= 8 * p.n && precision == .float32:
+            // The longer operand is read where it lies, so not where it has to be rounded.
+            try multiplyLong(p)
         case .cpu: try multiply(p, panels: pack(p.b, stride: p.strideB, transpose: p.transposeB, k: p.k, n: p.n))
         }
     }
 
-    /// The number of K slices follows from the shape alone, never from the tuned tiles, so results do too.
+    /// The sum over k is cut by the shape alone, never by the tuned tiles, so that results do not depend on them.
     private func multiplyTiled(_ p: StridedProduct) throws {
-        func tiles(_ edge: Int) -> Int { ((p.m + edge - 1) / edge) * ((p.n + edge - 1) / edge) }
-        let isLarge = tiles(64) >= 96
-        // Few tiles and a long K: several groups share one tile's sum, until about 256 groups are busy.
-        let wanted = min(p.k / 256, 256 / tiles(isLarge ? 64 : 32))
-        let slices = max(1, wanted)
-        let slice = (((p.k + slices - 1) / slices) + 15) / 16 * 16
-        let edge = isLarge ? tuning.largeTile : tuning.smallTile, group = tuning.tileGroup
-        let defines: KernelDefines = ["TRANSPOSE_A": p.transposeA ? 1 : 0, "TRANSPOSE_B": p.transposeB ? 1 : 0,
-                                      "TILE_M": edge, "TILE_N": edge, "TILE_K": tuning.tileDepth, "WORK_M": edge / group, "WORK_N": edge / group]
-        let global = ((p.n + edge - 1) / edge * group, (p.m + edge - 1) / edge * group, slices)
+        let split = ProductSplit(m: p.m, n: p.n, k: p.k, largestWorkGroup: device.largestWorkGroup)
+        let tile = tuning.tile(split.shape).fitted(parts: split.parts, operand: precision.byteCount, device)
+        let defines = KernelDefines(tile.sizes.merging(["PARTS": split.parts]) { $1 })
+        let slices = split.slices
+        let global = ((p.n + tile.tileN - 1) / tile.tileN * tile.items, (p.m + tile.tileM - 1) / tile.tileM, slices * split.parts)
         let target = slices > 1 ? try makeTensor(shape: [slices, p.m, p.n]) : p.c
-        try launch(.matmulTiled, defines, global: global, local: (group, group, 1),
+        try launch(.matmulTiled, defines, global: global, local: (tile.items, 1, split.parts),
                    [.tensor(p.a), .int(p.strideA), .tensor(p.b), .int(p.strideB),
                     .optional(slices > 1 ? nil : p.bias), .tensor(target), .int(slices > 1 ? p.n : p.strideC),
-                    .int(p.m), .int(p.n), .int(p.k), .flag(slices > 1 ? false : p.accumulate), .int(max(slice, 16))])
+                    .int(p.m), .int(p.n), .int(p.k), .flag(slices > 1 ? false : p.accumulate), .int(split.depth),
+                    .flag(p.transposeA), .flag(p.transposeB)])
         guard slices > 1 else { return }
         try launch(.matmulSumSlices, columns: p.n, rows: p.m,
                    [.tensor(target), .int(slices), .optional(p.bias), .tensor(p.c), .int(p.strideC), .int(p.m),

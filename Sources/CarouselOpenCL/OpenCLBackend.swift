@@ -24,9 +24,17 @@ public final class OpenCLBackend: MemoryPlanner {
     public let info: DeviceInfo
     public let family: KernelFamily
     /// How the kernels' work is cut; never changes a result.
-    public let tuning: Tuning
+    public internal(set) var tuning: Tuning
+    /// The same without what was measured on this machine.
+    let shippedTuning: Tuning
+    /// Where measured sizes are kept; nil = nowhere.
+    let tuningFolder: URL?
+    /// Why measured sizes on disk are not used, for people; nil where there are none or they are.
+    public let tuningProblem: String?
     public var scalarType: ElementType { .float32 }
-    public var plan: String { family.plan }
+    /// Of the operands of products, in either family.
+    public let precision: Precision
+    public var plan: String { precision.named(family.plan) }
 
     let context: OpenCLContext
     let queue: CommandQueue
@@ -39,33 +47,35 @@ public final class OpenCLBackend: MemoryPlanner {
     /// - Parameters:
     ///   - index: position in `devices().devices`.
     ///   - cacheDirectory: folder for built programs; nil = `$XDG_CACHE_HOME/carousel` or `~/.cache/carousel`.
+    ///   - precision: to which both operands of every product are rounded.
     /// - Throws: `deviceUnavailable` when there is no such device, `badConfiguration` for an unknown family.
-    public convenience init(device index: Int, cacheDirectory: URL? = nil) throws {
-        try self.init(device: index, cacheDirectory: cacheDirectory, environment: ProcessInfo.processInfo.environment)
+    public convenience init(device index: Int, cacheDirectory: URL? = nil, precision: Precision = .float32) throws {
+        try self.init(device: index, cacheDirectory: cacheDirectory, environment: ProcessInfo.processInfo.environment, precision: precision)
     }
 
     /// The same with the kernels of one family, whatever the device's type and the environment say.
-    public convenience init(device index: Int, family: KernelFamily) throws {
-        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family)
+    public convenience init(device index: Int, family: KernelFamily, precision: Precision = .float32) throws {
+        try self.init(device: index, cacheDirectory: nil, environment: ProcessInfo.processInfo.environment, family: family, precision: precision)
     }
 
     /// The same with explicit environment variables.
-    public convenience init(device index: Int, cacheDirectory: URL?, environment: [String: String]) throws {
-        try self.init(device: index, cacheDirectory: cacheDirectory, environment: environment, family: nil)
+    public convenience init(device index: Int, cacheDirectory: URL?, environment: [String: String], precision: Precision = .float32) throws {
+        try self.init(device: index, cacheDirectory: cacheDirectory, environment: environment, family: nil, precision: precision)
     }
 
     /// The plans a device offers, by `plan`: the one it runs when nothing is said comes first.
     /// - Throws: as `init(device:)`.
-    public static func plans(device index: Int) throws -> [String] {
+    public static func plans(device index: Int, precision: Precision = .float32) throws -> [String] {
         let own = try find(index).description.type == .cpu ? KernelFamily.cpu : .gpu
-        return [own.plan] + KernelFamily.allCases.filter { $0 != own }.map(\.plan)
+        return ([own] + KernelFamily.allCases.filter { $0 != own }).map { precision.named($0.plan) }
     }
 
     /// - Parameters:
     ///   - chosen: nil = what `CAROUSEL_KERNEL_FAMILY` says, or the device's type.
     ///   - edited: kernel files by name whose text replaces the one inside the program; how tests plant faults.
     init(device index: Int, cacheDirectory: URL?, environment: [String: String], family chosen: KernelFamily?,
-         replacing edited: [String: String] = [:]) throws {
+         precision: Precision = .float32, replacing edited: [String: String] = [:]) throws {
+        self.precision = precision
         let found = try Self.find(index)
         device = found.description
         switch (chosen, environment["CAROUSEL_KERNEL_FAMILY"] ?? "") {
@@ -77,27 +87,34 @@ public final class OpenCLBackend: MemoryPlanner {
             }
             family = named
         }
-        tuning = try Tuning.named(environment["CAROUSEL_TUNING"])
+        let sources = KernelSources(environment: environment, edited: edited)
+        let binaries = BinaryCache(directory: cacheDirectory, environment: environment)
+        tuningFolder = binaries.directory
+        shippedTuning = try Self.tuning(device, precision, sources: sources, folder: nil, environment: environment).tuning
+        let tuned = try Self.tuning(device, precision, sources: sources, folder: tuningFolder, environment: environment)
+        (tuning, tuningProblem) = (tuned.tuning, tuned.problem)
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found.handle)
         queue = try CommandQueue(context)
         memory = BufferPool(source: .device(queue), largestAllocation: device.largestAllocation,
                             reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
         holdsValues = true
-        programs = ProgramCache(context: context, device: device, family: family,
-                                sources: KernelSources(environment: environment, edited: edited),
-                                binaries: BinaryCache(directory: cacheDirectory, environment: environment))
+        programs = ProgramCache(context: context, device: device, family: family, precision: precision,
+                                sources: sources, binaries: binaries)
         info = DeviceInfo(kind: .opencl, selector: "opencl:\(index)", name: device.name, vendor: device.vendor,
                           driver: "\(device.platform), \(device.driver)", computeUnits: device.computeUnits,
                           memory: device.memory, largestAllocation: device.largestAllocation,
                           isGPU: device.type == .gpu,
                           details: ["\(family.rawValue) kernels", device.languageVersion,
                                     "\(device.localMemory) bytes of local memory"] + device.extensions
-                              + (tuning == Tuning.table[0] ? [] : ["tuning \(tuning.name)"]))
+                              + (tuning.name == Tuning.table[0].name ? [] : ["tuning \(tuning.name)"])
+                              + (tuned.measured.isEmpty ? [] : ["\(tuned.measured.count) measured sizes"]))
     }
 
     /// The planner of `backend`.
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
+        precision = backend.precision
+        (shippedTuning, tuningFolder, tuningProblem) = (backend.shippedTuning, backend.tuningFolder, backend.tuningProblem)
         (context, queue, programs) = (backend.context, backend.queue, backend.programs)
         // Without a limit for one buffer, so that the plan can tell how large it would have to be.
         memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses)

@@ -62,13 +62,14 @@ enum KernelFaults {
                         lstm_forward_1
                     """)], fails: "output logits", at: "row"),
         KernelFault("no barrier before a tile is read", "gpu", "matmul.cl",
-                    [("barrier(CLK_LOCAL_MEM_FENCE);\n        // Unrolled", "// Unrolled")], fails: "output logits", at: "row"),
+                    [("barrier(CLK_LOCAL_MEM_FENCE);\n    int buffer", "int buffer"),
+                     ("        }\n        barrier(CLK_LOCAL_MEM_FENCE);\n    }\n#if PARTS", "        }\n    }\n#if PARTS")], fails: "output logits", at: "row"),
         // Only where rows and columns are equally many, so that nothing is read outside the matrix.
         KernelFault("square weights transposed", "cpu", "matmul.cl",
                     [("step_k = transpose ? 1 : ldb, step_n = transpose ? ldb : 1", "step_k = transpose && K != N ? 1 : ldb, step_n = transpose && K != N ? ldb : 1")],
                     fails: "output logits", at: "row"),
         KernelFault("square weights transposed", "gpu", "matmul.cl",
-                    [("b[(size_t)(n0 + j) * ldb + kb + k]", "b[N == K ? (size_t)(kb + k) * ldb + n0 + j : (size_t)(n0 + j) * ldb + kb + k]")],
+                    [("const int transpose_b) {", "const int right) {\nconst int transpose_b = N == K ? 0 : right;")],
                     fails: "output logits", at: "row"),
         KernelFault("a token's gradients replace each other", "gpu", "embedding.cl",
                     [("sum += values[(size_t)order[s] * D + d]", "sum = values[(size_t)order[s] * D + d]")],

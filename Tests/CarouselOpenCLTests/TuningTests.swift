@@ -7,7 +7,7 @@ import Testing
 @Suite(.enabled(if: DeviceSupport.isAvailable, DeviceSupport.skipReason)) struct TuningTests {
     /// Shapes with many tiles, with few, with slices of K, and with edges on all sides.
     @Test(arguments: OpenCLBackend.KernelFamily.allCases) func productsAreTheSameBits(family: OpenCLBackend.KernelFamily) throws {
-        for (m, n, k, transposed) in [(640, 650, 33, false), (70, 41, 1100, true), (9, 5, 3, true)] {
+        for (m, n, k, transposed) in [(640, 650, 33, false), (1500, 1450, 17, true), (70, 41, 1100, true), (9, 5, 3, true), (11, 70, 530, false), (40, 37, 700, false)] {
             var random = SeededGenerator(seed: 5, purpose: UInt64(m))
             let a = (0 ..< m * k).map { _ in Float(random.uniform() - 0.5) }, b = (0 ..< n * k).map { _ in Float(random.uniform() - 0.5) }
             var results: [[UInt32]] = []
@@ -25,12 +25,40 @@ import Testing
 
     @Test func rowsDifferInEverySize() {
         let rows = Tuning.table
-        for size in [\Tuning.largeTile, \.smallTile, \.tileDepth, \.vectorGroup, \.columnGroup, \.blockRows, \.productRows, \.productDepth] {
+        for size in [\Tuning.vectorGroup, \.columnGroup, \.blockRows, \.productRows, \.productDepth] {
             #expect(Set(rows.map { $0[keyPath: size] }).count == rows.count)
         }
+        for shape in ProductShape.allCases { #expect(Set(rows.map { $0.tile(shape) }).count == rows.count, "\(shape)") }
         for row in rows {
-            #expect(row.largeTile % row.tileGroup == 0 && row.smallTile % row.tileGroup == 0 && 16 % row.tileDepth == 0)
+            #expect(ProductShape.allCases.allSatisfy { row.products[$0]?.isValid == true })
             #expect(row.blockRows % 8 == 0 && row.productRows % 8 == 0)
+        }
+    }
+
+    /// What decides the bits of a product is a function of its shape, and covers its sum without a gap.
+    @Test func sumsAreCutByShape() {
+        for (m, n, k) in [(1, 1, 0), (5, 17, 31), (16, 4096, 1024), (64, 4096, 1024), (64, 1024, 4096), (10, 256, 3200), (2048, 512, 6400), (4096, 4096, 4096),
+                          (640, 650, 33), (65, 64, 100_000)] {
+            let split = ProductSplit(m: m, n: n, k: k, largestWorkGroup: 1024)
+            let cut = split.depth * split.parts
+            #expect(split.depth % 16 == 0 && cut * split.slices >= k && (k == 0 || cut * (split.slices - 1) < k), "\(m) x \(n) x \(k)")
+        }
+        #expect(ProductSplit(m: 64, n: 4096, k: 1024, largestWorkGroup: 1024).parts == 4)
+        #expect(ProductSplit(m: 4096, n: 4096, k: 4096, largestWorkGroup: 1024).shape == .large)
+    }
+
+    /// A device with little local memory or small work-groups gets tiles that fit.
+    @Test func tilesFitTheDevice() throws {
+        var device = try #require(OpenCLBackend.devices().devices.first)
+        for (memory, group) in [(65_536, 1024), (49_152, 1024), (32_768, 256), (16_384, 128)] {
+            (device.localMemory, device.largestWorkGroup) = (memory, group)
+            for row in Tuning.table {
+                for shape in ProductShape.allCases {
+                    let parts = shape.rows == nil || group < 256 ? 1 : 4
+                    let tile = row.tile(shape).fitted(parts: parts, operand: 4, device)
+                    #expect(tile.isValid && tile.fits(parts: parts, operand: 4, device), "\(row.name) \(shape) \(memory)")
+                }
+            }
         }
     }
 }

@@ -8,6 +8,11 @@ struct KernelDefines: Hashable, ExpressibleByDictionaryLiteral {
     init(dictionaryLiteral elements: (String, Int)...) {
         options = elements.map { "-D \($0)=\($1)" }.joined(separator: " ")
     }
+
+    /// In the order of their names.
+    init(_ values: [String: Int]) {
+        options = values.sorted { $0.key < $1.key }.map { "-D \($0.key)=\($0.value)" }.joined(separator: " ")
+    }
 }
 
 extension Activation {
@@ -19,6 +24,17 @@ extension Activation {
         case .sigmoid: 2
         case .relu: 3
         case .hardSigmoid: 4
+        }
+    }
+}
+
+extension Precision {
+    /// The number `common.cl` knows it by.
+    var kernelNumber: Int {
+        switch self {
+        case .float32: 0
+        case .bfloat16: 1
+        case .float16: 2
         }
     }
 }

@@ -18,18 +18,20 @@ final class ProgramCache {
     private let device: OpenCLDeviceDescription
     /// Kernels of the other family are not compiled.
     private let family: OpenCLBackend.KernelFamily
-    private let sources: KernelSources
+    private let precision: Precision
+    let sources: KernelSources
     private let binaries: BinaryCache
     private var programs: [Key: OpenCLProgram] = [:]
     private var kernels: [KernelKey: OpenCLKernel] = [:]
     /// Programs compiled from source by this process (the others came from disk).
     private(set) var compiledCount = 0
 
-    init(context: OpenCLContext, device: OpenCLDeviceDescription, family: OpenCLBackend.KernelFamily,
+    init(context: OpenCLContext, device: OpenCLDeviceDescription, family: OpenCLBackend.KernelFamily, precision: Precision,
          sources: KernelSources, binaries: BinaryCache) {
         self.context = context
         self.device = device
         self.family = family
+        self.precision = precision
         self.sources = sources
         self.binaries = binaries
     }
@@ -48,7 +50,8 @@ final class ProgramCache {
         let source = try sources.program(file)
         // Correctly rounded division makes sigmoid and tanh agree with the CPU path to the bit.
         let options = ["-cl-std=CL1.2", device.roundsDivision ? "-cl-fp32-correctly-rounded-divide-sqrt" : "",
-                       "-D FAMILY=\(family == .gpu ? 1 : 2)", defines.options]
+                       "-D FAMILY=\(family == .gpu ? 1 : 2)",
+                       precision == .float32 ? "" : "-D PRECISION=\(precision.kernelNumber)", defines.options]
             .filter { !$0.isEmpty }.joined(separator: " ")
         let identity = [device.name, device.driver, device.platform, device.platformVersion, options, source]
             .joined(separator: "\n")
