@@ -106,12 +106,12 @@ class Bench:
     def carousel(self, *words: str, limit: float) -> Outcome:
         return run([self.program, *words], limit, self.environment)
 
-    def supports(self, option: str, *command: str) -> bool:
-        """Whether this program's command knows an option; programs of other versions are measured too."""
+    def supports(self, word: str, *command: str) -> bool:
+        """Whether a word stands in the help of a command, or of the program; programs of other versions are measured too."""
         key = " ".join(command)
         if key not in self.helps:
             self.helps[key] = self.carousel(*command, "--help", limit=30).output
-        return option in self.helps[key]
+        return word in self.helps[key]
 
     def ask_torch(self, who: str, limit: float | None = None, **command: Any) -> dict[str, Any] | str:
         """PyTorch's answer, or what stands in the cell instead."""

@@ -81,9 +81,9 @@ def find_device(bench: Bench, section: Section) -> None:
 
 
 def find_variants(bench: Bench) -> None:
-    """Every plan in every precision the device offers."""
+    """Every plan in every precision the device offers; those it takes by itself come first."""
     answer = bench.carousel("bench", "device", "--device", bench.device, "--list", "--json", limit=60).json()
-    bench.variants = [Variant(plan["plan"], plan["precision"], plan["is_usual"]) for plan in answer["plans"]]
+    bench.variants = sorted((Variant(plan["plan"], plan["precision"], plan["is_usual"]) for plan in answer["plans"]), key=lambda variant: not variant.selected)
 
 
 def find_torch(torch: Torch, section: Section, report: Report, named: bool) -> bool:

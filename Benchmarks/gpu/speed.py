@@ -263,15 +263,25 @@ def epoch(bench: Bench, section: Section) -> None:
 
 
 def tune(bench: Bench, section: Section) -> None:
-    if not bench.supports("tune", ""):
+    """For each precision, then the LSTM rows again. What is found stays in the cache below the output folder."""
+    if not bench.supports(" tune "):
         section.notes.append("This program has no `carousel tune`.")
         return
-    minutes = max(0.5, (bench.left() - 30) / 60 / 2)
-    outcome = bench.carousel("tune", "--device", bench.device, "--minutes", f"{minutes:.1f}", limit=bench.left())
-    section.data.append({"output": outcome.output[-20000:], "status": outcome.status})
-    section.notes.append("```\n" + outcome.output[-6000:].strip() + "\n```")
-    if outcome.status != 0:
-        raise StepError(outcome.problem)
+    table = Table(["precision", "work", "ms with the sizes kept", "gain", "candidates", "dropped"])
+    section.tables.append(table)
+    precisions = list(dict.fromkeys(variant.precision for variant in bench.fast))
+    minutes = bench.left() / 60 / 2 / len(precisions)
+    for precision in bench.rows(precisions):
+        words = ["tune", "--device", bench.device, "--precision", precision, "--minutes", f"{minutes:.2f}", "--json", "--quiet"]
+        try:
+            found = bench.carousel(*words, limit=bench.limit(60 * minutes + 60)).json()
+        except StepError as error:
+            bench.problem(f"{precision}: {error}")
+            continue
+        for line in found["lines"]:
+            table.rows.append([precision, line["subject"], number(line["milliseconds"]), number(line["gain"]), str(line["measured"]),
+                               "; ".join(line["dropped"])[:300]])
+        section.data.append({"precision": precision, **found})
     layer_table(bench, section, [Layer("lstm", *size) for size in FIVE], bench.usual,
                 title="After tuning: µs per time step of the whole stack, forward + backward")
 
