@@ -89,6 +89,8 @@ def take(step: Step, section: Section, bench: Bench) -> None:
     print(f"{section.name}: {section.title}", file=sys.stderr, flush=True)
     try:
         step.run(bench, section)
+        if section.checks and not section.data and not section.problems:
+            bench.problem("nothing was checked")
         section.status = "wrong" if section.is_wrong else "failed" if section.checks and section.problems else "done"
     except StepError as error:
         bench.problem(str(error))
