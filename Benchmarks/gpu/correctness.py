@@ -110,7 +110,7 @@ def losses(bench: Bench, section: Section) -> None:
                                 title=f"Mean loss of each step, `{preset}` on the data inside the program"))
 
 
-FIRST = [Step("check", "Every operation against double precision (quick set), and recorded cases", True, 240, check("quick")),
+FIRST = [Step("check", "Every operation against double precision (quick set), and recorded cases", True, 420, check("quick")),
          Step("audit", "Whole models against double precision", True, 120, audit),
          Step("losses", "The same training on the CPU and the device", True, 90, losses)]
 LAST = [Step("full-check", "Every operation against double precision (full set)", True, 600, check("full"))]

@@ -120,7 +120,7 @@ def main() -> int:
     chosen = [step for step in STEPS if not args.steps or step.name in args.steps]
     report.sections = [Section("devices", "The machine", checks=False)] + [Section(step.name, step.title, step.checks) for step in chosen]
     bench = Bench(program, args.root, output, args.device, report,
-                  {"SWIFT_BACKTRACE": "enable=no", "XDG_CACHE_HOME": str(output / "cache")}, None, args.data, golden,
+                  {"SWIFT_BACKTRACE": "enable=no"}, None, args.data, golden,
                   args.row_seconds, time.monotonic() + 60 * args.minutes, scale=args.minutes / 25)
     try:
         take(Step("devices", "The machine", False, 120, find_device), report.sections[0], bench)

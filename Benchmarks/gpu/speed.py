@@ -263,10 +263,19 @@ def epoch(bench: Bench, section: Section) -> None:
 
 
 def tune(bench: Bench, section: Section) -> None:
-    """For each precision, then the LSTM rows again. What is found stays in the cache below the output folder."""
+    """For each precision, then the LSTM rows again. What is found stays below the output folder: the user's own sizes are not touched."""
     if not bench.supports(" tune "):
         section.notes.append("This program has no `carousel tune`.")
         return
+    usual = dict(bench.environment)
+    bench.environment["XDG_CACHE_HOME"] = str(bench.output / "cache")
+    try:
+        tune_all(bench, section)
+    finally:
+        bench.environment = usual
+
+
+def tune_all(bench: Bench, section: Section) -> None:
     table = Table(["precision", "work", "ms with the sizes kept", "gain", "candidates", "dropped"])
     section.tables.append(table)
     precisions = list(dict.fromkeys(variant.precision for variant in bench.fast))
