@@ -12,24 +12,52 @@ __kernel void embedding_gather(INPUT(float, table), INPUT(int, rows), OUTPUT(flo
 }
 
 #if FAMILY != CPU_FAMILY
-// sums[u] = the values order[segments[u]] ..< order[segments[u + 1]], one after the other. Item (d, u).
-__kernel void embedding_segment_sums(INPUT(float, values), INPUT(int, order), INPUT(int, segments),
-                                     OUTPUT(float, sums), const int U, const int D) {
+// Sums per distinct row in two passes, since a frequent token has thousands of references: the sorted references are cut
+// into blocks of equal length, so that every item has as much to do. The cuts, and with them the order of every sum,
+// follow from N and the counts alone.
+
+// Block q sums the references order[q * block] ..< order[(q + 1) * block]. Segments that lie in it are done; of one
+// that began before it the sum goes to partial[2 q], of one that goes on behind it to partial[2 q + 1]. Item (d, q).
+__kernel void embedding_sum_blocks(INPUT(float, values), INPUT(int, order), INPUT(int, positions), INPUT(int, segments),
+                                   OUTPUT(float, sums), OUTPUT(float, partial), const int N, const int D, const int block) {
     BIND(values);
     BIND(order);
+    BIND(positions);
+    BIND(segments);
+    BIND(sums);
+    BIND(partial);
+    const int d = get_global_id(0), q = get_global_id(1), first = q * block;
+    if (d >= D || first >= N) return;
+    const int last = first + min(block, N - first);
+    int s = first;
+    while (s < last) {
+        const int u = positions[order[s]], end = segments[u + 1], stop = min(last, end);
+        float sum = 0.0f;
+        for (; s < stop; s++) sum += values[(size_t)order[s] * D + d];
+        if (segments[u] < first) partial[(size_t)(2 * q) * D + d] = sum;
+        else if (end > last) partial[(size_t)(2 * q + 1) * D + d] = sum;
+        else sums[(size_t)u * D + d] = sum;
+    }
+}
+
+// sums[u] of the segments that lie in several blocks: their parts in the order of the blocks. Item (d, u).
+__kernel void embedding_sum_spans(INPUT(float, partial), INPUT(int, segments), OUTPUT(float, sums), const int U,
+                                  const int D, const int block) {
+    BIND(partial);
     BIND(segments);
     BIND(sums);
     const int d = get_global_id(0), u = get_global_id(1);
     if (d >= D || u >= U) return;
-    float sum = 0.0f;
-    for (int s = segments[u]; s < segments[u + 1]; s++) sum += values[(size_t)order[s] * D + d];
+    const int q0 = segments[u] / block, q1 = (segments[u + 1] - 1) / block;
+    if (q0 >= q1) return;
+    float sum = partial[(size_t)(2 * q0 + 1) * D + d];
+    for (int q = q0 + 1; q <= q1; q++) sum += partial[(size_t)(2 * q) * D + d];
     sums[(size_t)u * D + d] = sum;
 }
-
 #endif
 
 #if FAMILY != GPU_FAMILY
-// As embedding_segment_sums, for the columns 64 p ..< 64 (p + 1). Item (p, u), groups of one item.
+// sums[u] = the values order[segments[u]] ..< order[segments[u + 1]], one after the other, for the columns 64 p ..< 64 (p + 1). Item (p, u), groups of one item.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void embedding_segment_sum_panels(INPUT(float, values), INPUT(int, order), INPUT(int, segments), OUTPUT(float, sums),
                                   const int U, const int D) {

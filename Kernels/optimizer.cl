@@ -22,6 +22,39 @@ __kernel void optimizer_clip_norm(OUTPUT(float, x), const ulong count, INPUT(flo
     x[i] *= factor;
 }
 
+// x *= factor[0].
+__kernel void optimizer_scale(OUTPUT(float, x), const ulong count, INPUT(float, factor)) {
+    BIND(x);
+    BIND(factor);
+    const size_t i = get_global_id(0);
+    if (i < count) x[i] *= factor[0];
+}
+
+// state: scale, 1 / scale, good steps in a row. A step whose norm is not finite is left out (skip = 1) and halves the scale;
+// at the smallest scale it is a fault. `interval` good steps double it. One item.
+__kernel void optimizer_adjust_loss_scale(OUTPUT(float, state), INPUT(float, squared_norm), OUTPUT(float, fault),
+                                          OUTPUT(float, skip), const float interval, const float smallest,
+                                          const float largest) {
+    BIND(state);
+    BIND(squared_norm);
+    BIND(fault);
+    BIND(skip);
+    skip[0] = 1.0f;
+    if (!(fault[0] == 0.0f)) return;
+    const float scale = state[0], good = state[2] + 1.0f;
+    if (isfinite(squared_norm[0])) {
+        const int grows = good == interval;
+        skip[0] = 0.0f;
+        state[0] = grows ? min(2.0f * scale, largest) : scale;
+        state[2] = grows ? 0.0f : good;
+    } else {
+        if (scale > smallest) state[0] = 0.5f * scale;
+        else fault[0] = 1.0f;
+        state[2] = 0.0f;
+    }
+    state[1] = 1.0f / state[0];
+}
+
 __kernel void optimizer_clip_value(OUTPUT(float, x), const ulong count, const float limit) {
     BIND(x);
     const size_t i = get_global_id(0);

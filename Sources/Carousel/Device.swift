@@ -72,6 +72,18 @@ public enum Device {
         return selector.hasPrefix("opencl:") ? Int(selector.dropFirst(7)) : nil
     }
 
+    /// What an OpenCL device can be asked about itself.
+    public static var probes: [DeviceProbe] { DeviceProbe.all }
+
+    /// Asks `opencl` or `opencl:N` one question.
+    /// - Throws: `usage` for a device that is none of OpenCL, `deviceUnavailable` where there is none of that number.
+    public static func ask(_ selector: String, _ probe: DeviceProbe) throws -> ProbeAnswer {
+        guard let index = openCLIndex(selector) else {
+            throw CarouselError(.usage, "'\(selector)' is no OpenCL device: only those have probes", hint: "--device opencl:0; `carousel devices` lists them")
+        }
+        return try probe.run(device: index)
+    }
+
     /// Looks for every device without building a kernel.
     public static func available() throws -> Inventory {
         let found = OpenCLBackend.devices()

@@ -43,6 +43,8 @@ struct CheckCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("What to check: all, cpu, opencl, opencl:N or reference. all is the CPU, every OpenCL device and, with --golden, the reference.", valueName: "device"))
     var device = Target.all
+    @Option(help: ArgumentHelp("One of the device's ways of computing, where it has several; nothing = the one it takes by itself.", valueName: "plan"))
+    var plan: String?
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Recorded cases: .safetensors files or folders of them.", valueName: "path"))
     var golden: [String] = []
     @Option(help: "How much of the suite: tiny (for checkers of kernels), quick or full.")
@@ -55,7 +57,8 @@ struct CheckCommand: ParsableCommand {
         let files = try golden.flatMap { try GoldenCheck.files(at: $0) }
         var lines: [Line] = []
         for selector in try selectors() {
-            let backend = try Device.open(selector, precision: products.precision ?? .float32)
+            let precision = products.precision ?? .float32
+            let backend = try plan.map { try Device.open(selector, plan: $0, precision: precision) } ?? Device.open(selector, precision: precision)
             Console.message("device: \(backend.info.selector), \(backend.info.name), \(backend.plan)")
             if backend.info.kind != .reference {
                 _ = Conformance.run(on: backend, level: level) { result in

@@ -36,6 +36,30 @@ extension CPUBackend {
         if factor != 1 { try cvScale(context, x.count, Float(factor), floats(x)) }
     }
 
+    public func scale(_ x: Tensor, by factor: Tensor) throws {
+        try Requirements.check(factor.count == 1, "scale", ["x": x, "factor": factor])
+        guard holdsValues else { return }
+        try cvScale(context, x.count, floats(factor).pointee, floats(x))
+    }
+
+    public func adjustLossScale(_ step: LossScaleStep) throws {
+        try Requirements.lossScale(step)
+        guard holdsValues else { return }
+        let state = try floats(step.state), fault = try floats(step.fault), skip = try floats(step.skip), rule = step.rule
+        skip[0] = 1
+        guard fault[0] == 0 else { return }
+        if try floats(step.squaredNorm)[0].isFinite {
+            skip[0] = 0
+            state[2] += 1
+            if state[2] == Float(rule.growthInterval) { (state[0], state[2]) = (min(2 * state[0], Float(rule.largest)), 0) }
+        } else if state[0] > Float(rule.smallest) {
+            (state[0], state[2]) = (state[0] / 2, 0)
+        } else {
+            (fault[0], state[2]) = (1, 0)
+        }
+        state[1] = 1 / state[0]
+    }
+
     /// Values that are not numbers stay so.
     public func clipByValue(_ x: Tensor, limit: Double) throws {
         try cvClip(context, x.count, Float(limit), floats(x))

@@ -105,6 +105,8 @@ extension CountingBackend {
     public func crossEntropy(_ loss: CrossEntropy) throws {}
     public func squaredNorm(of x: Tensor, into sum: Tensor, accumulate: Bool) throws {}
     public func clipByNorm(_ x: Tensor, squaredNorm: Tensor, maximum: Double, variant: OptimizerVariant) throws {}
+    public func scale(_ x: Tensor, by factor: Tensor) throws {}
+    public func adjustLossScale(_ step: LossScaleStep) throws {}
     public func clipByValue(_ x: Tensor, limit: Double) throws {}
     public func sgd(_ step: SGDStep, weights: Tensor, gradients: Tensor, velocity: Tensor?) throws {}
     public func adam(_ step: AdamStep, weights: Tensor, gradients: Tensor, m: Tensor, v: Tensor) throws {}

@@ -13,13 +13,31 @@ extension OpenCLBackend {
                                    && sums.shape == [index.distinctCount, values.shape[1]],
                                "segment sums over \(index.distinctCount) rows", ["values": values, "sums": sums])
         let width = values.shape[1]
-        let arguments: [KernelArgument] = [.tensor(values), .tensor(index.order), .tensor(index.segments), .tensor(sums),
-                                           .int(index.distinctCount), .int(width)]
         switch family {
-        case .gpu: try launch(.segmentSums, columns: width, rows: index.distinctCount, arguments)
+        case .gpu: try sumBlocks(of: values, index, into: sums, width: width)
         case .cpu:
-            try launch(.segmentSumPanels, global: ((width + 63) / 64, index.distinctCount, 1), arguments)
+            try launch(.segmentSumPanels, global: ((width + 63) / 64, index.distinctCount, 1),
+                       [.tensor(values), .tensor(index.order), .tensor(index.segments), .tensor(sums), .int(index.distinctCount), .int(width)])
         }
+    }
+
+    private func sumBlocks(of values: Tensor, _ index: RowIndex, into sums: Tensor, width: Int) throws {
+        let block = Self.referencesPerBlock(index.count), blocks = (index.count + block - 1) / block
+        let partial = try makeTensor(shape: [max(1, 2 * blocks), width])
+        try launch(.sumBlocks, columns: width, rows: blocks,
+                   [.tensor(values), .tensor(index.order), .tensor(index.positions), .tensor(index.segments), .tensor(sums), .tensor(partial),
+                    .int(index.count), .int(width), .int(block)])
+        guard blocks > 1 else { return }
+        try launch(.sumSpans, columns: width, rows: index.distinctCount,
+                   [.tensor(partial), .tensor(index.segments), .tensor(sums), .int(index.distinctCount), .int(width), .int(block)])
+    }
+
+    /// Decides the order of sums, so it follows from N alone: about √N, so that a block and the blocks of one token are
+    /// equally long at worst.
+    private static func referencesPerBlock(_ count: Int) -> Int {
+        var block = 32
+        while block * block < count { block *= 2 }
+        return block
     }
 
     public func scatterAdd(_ values: Tensor, rows: Tensor, into table: Tensor) throws {

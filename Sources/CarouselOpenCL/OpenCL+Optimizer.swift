@@ -36,6 +36,19 @@ extension OpenCLBackend {
                    [.tensor(x), .count(x.count), .tensor(squaredNorm), .float(maximum)])
     }
 
+    public func scale(_ x: Tensor, by factor: Tensor) throws {
+        try Requirements.check(factor.count == 1, "scale", ["x": x, "factor": factor])
+        try launch(.scale, defines(.pytorch), count: x.count, [.tensor(x), .count(x.count), .tensor(factor)])
+    }
+
+    public func adjustLossScale(_ step: LossScaleStep) throws {
+        try Requirements.lossScale(step)
+        let rule = step.rule
+        try launch(.adjustLossScale, defines(.pytorch), global: (1, 1, 1),
+                   [.tensor(step.state), .tensor(step.squaredNorm), .tensor(step.fault), .tensor(step.skip),
+                    .float(Double(rule.growthInterval)), .float(rule.smallest), .float(rule.largest)])
+    }
+
     public func clipByValue(_ x: Tensor, limit: Double) throws {
         try launch(.clipValue, defines(.pytorch), count: x.count, [.tensor(x), .count(x.count), .float(limit)])
     }

@@ -24,6 +24,29 @@ extension ReferenceBackend {
         for i in 0..<x.count { values[i] *= factor }
     }
 
+    public func scale(_ x: Tensor, by factor: Tensor) throws {
+        try Requirements.check(factor.count == 1, "scale", ["x": x, "factor": factor])
+        let values = try doubles(x), factor = try doubles(factor)[0]
+        for i in 0..<x.count { values[i] *= factor }
+    }
+
+    public func adjustLossScale(_ step: LossScaleStep) throws {
+        try Requirements.lossScale(step)
+        let state = try doubles(step.state), fault = try doubles(step.fault), skip = try doubles(step.skip), rule = step.rule
+        skip[0] = 1
+        guard fault[0] == 0 else { return }
+        if try doubles(step.squaredNorm)[0].isFinite {
+            skip[0] = 0
+            state[2] += 1
+            if state[2] == Double(rule.growthInterval) { (state[0], state[2]) = (min(2 * state[0], rule.largest), 0) }
+        } else if state[0] > rule.smallest {
+            (state[0], state[2]) = (state[0] / 2, 0)
+        } else {
+            (fault[0], state[2]) = (1, 0)
+        }
+        state[1] = 1 / state[0]
+    }
+
     public func clipByValue(_ x: Tensor, limit: Double) throws {
         let values = try doubles(x)
         for i in 0..<x.count { values[i] = min(max(values[i], -limit), limit) }

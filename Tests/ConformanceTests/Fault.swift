@@ -15,6 +15,7 @@ enum Fault: String, CaseIterable, Sendable {
     case lossIgnoresSmoothing, lossIgnoresWeights, lossScaled, lossGradientNotScaled
     // optimizer
     case normIgnoresAccumulate, clipOfOtherVariant, clipAlways, sgdOfOtherVariant, sgdWithoutNesterov, sgdIgnoresDecay
+    case scaleIgnoresFactor, lossScaleGrowsEarly, lossScaleHasNoFloor, overflowIsNotSkipped
     case sgdIgnoresFault, adamIgnoresFault, rmspropIgnoresFault
     case adamOfOtherVariant, adamStepOffByOne, adamIgnoresDecay, rmspropOfOtherVariant, averageSwapped
     case rowsForgetTheLast, rowsTakeEventsAgain, rowsIgnoreFault, rowsLoseTheirAverage, rowsStepOffByOne, recordIgnoresFault
@@ -43,7 +44,7 @@ enum Fault: String, CaseIterable, Sendable {
         case .meanOverAllSteps, .argmaxOfEmptySequence, .poolBackwardOverwrites: ["pooling"]
         case .lossIgnoresSmoothing, .lossIgnoresWeights, .lossScaled, .lossGradientNotScaled: ["loss"]
         case .normIgnoresAccumulate, .clipOfOtherVariant, .clipAlways, .sgdOfOtherVariant, .sgdWithoutNesterov,
-             .sgdIgnoresFault, .adamIgnoresFault, .rmspropIgnoresFault,
+             .scaleIgnoresFactor, .lossScaleGrowsEarly, .lossScaleHasNoFloor, .overflowIsNotSkipped, .sgdIgnoresFault, .adamIgnoresFault, .rmspropIgnoresFault,
              .sgdIgnoresDecay, .adamOfOtherVariant, .adamStepOffByOne, .adamIgnoresDecay, .rmspropOfOtherVariant,
              .averageSwapped, .rowsForgetTheLast, .rowsTakeEventsAgain, .rowsIgnoreFault, .rowsLoseTheirAverage, .rowsStepOffByOne,
              .recordIgnoresFault, .rowsRoundOtherwise:

@@ -168,6 +168,19 @@ extension FaultyBackend {
                              variant: fault == .clipOfOtherVariant ? other(variant) : variant)
     }
 
+    func scale(_ x: Tensor, by factor: Tensor) throws {
+        guard fault != .scaleIgnoresFactor else { return }
+        try inner.scale(x, by: factor)
+    }
+
+    func adjustLossScale(_ step: LossScaleStep) throws {
+        var step = step
+        if fault == .lossScaleGrowsEarly { step.rule.growthInterval -= 1 }
+        if fault == .lossScaleHasNoFloor { step.rule.smallest /= 2 }
+        try inner.adjustLossScale(step)
+        if fault == .overflowIsNotSkipped { try inner.fill(step.skip, with: 0) }
+    }
+
     func clipByValue(_ x: Tensor, limit: Double) throws { try inner.clipByValue(x, limit: limit) }
 
     func sgd(_ step: SGDStep, weights: Tensor, gradients: Tensor, velocity: Tensor?) throws {

@@ -24,6 +24,28 @@ import Testing
         return Dictionary(uniqueKeysWithValues: facts.map { ($0["name"] as? String ?? "", $0["value"] as? Double ?? .nan) })
     }
 
+    @Test func aDeviceAnswersProbes() throws {
+        let listing = try Program.run(["bench", "device", "--list", "--json"])
+        guard listing.status != 69 else { return }
+        let found = try object(listing.output)
+        #expect((found["probes"] as? [String])?.contains("mma bf16") == true && (found["plans"] as? [[String: Any]])?.isEmpty == false)
+        let asked = try Program.run(["bench", "device", "--probes", "half storage", "mma bf16", "--json", "--quiet"])
+        #expect(asked.status == 0, "\(asked.errors)")
+        let answers = try #require(try JSONSerialization.jsonObject(with: Data(asked.output.utf8)) as? [[String: Any]])
+        #expect(answers.map { $0["name"] as? String } == ["half storage", "mma bf16"])
+        #expect(answers[0]["outcome"] as? String == "works" && answers.allSatisfy { $0["purpose"] is String })
+        #expect(try Program.run(["bench", "device", "--probes", "warp"]).errors.contains("there is no probe 'warp'"))
+        #expect(try Program.run(["bench", "device", "--device", "cpu"]).status == 64)
+    }
+
+    @Test func lossesStandSideBySide() throws {
+        let outcome = try Program.run(["bench", "losses", "--device", "cpu", "--preset", "simple-rnn", "--steps", "3", "--json", "--quiet"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let result = try object(outcome.output), traces = try #require(result["traces"] as? [[String: Any]])
+        #expect(traces.map { ($0["losses"] as? [Double])?.count } == [3, 3])
+        #expect((result["difference"] as? [String: Double])?["loss"] == 0)
+    }
+
     @Test func layersAreMeasuredSavedAndCompared() throws {
         let saved = place("layers.json")
         let first = try Program.run(layers + ["--output", saved], environment: ["CAROUSEL_THREADS": "2"])

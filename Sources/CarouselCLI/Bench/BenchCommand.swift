@@ -19,7 +19,7 @@ struct BenchCommand: ParsableCommand {
             of --compare that is missing ends with 66, one that is damaged or of another command with 65.
             """,
         subcommands: [BenchLayersCommand.self, BenchOperationsCommand.self, BenchOptionsCommand.self, BenchStepCommand.self, BenchScalingCommand.self,
-                      BenchBatches.self])
+                      BenchDeviceCommand.self, BenchLossesCommand.self, BenchBatches.self])
 }
 
 /// Options of every benchmark.

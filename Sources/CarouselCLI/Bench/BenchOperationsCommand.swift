@@ -24,6 +24,8 @@ struct BenchOperationsCommand: ParsableCommand {
     var classes = 10
     @Option(help: ArgumentHelp("Weights of the optimizer and the norm.", valueName: "count"))
     var weights = 2_600_000
+    @Flag(help: "Products alone.")
+    var productsOnly = false
     @OptionGroup var time: RowSeconds
     @OptionGroup var options: BenchOptions
 
@@ -35,10 +37,10 @@ struct BenchOperationsCommand: ParsableCommand {
     }
 
     func run() throws {
-        let cases = products.flatMap { OperationCase.products(m: $0.m, n: $0.n, k: $0.k) } + [
+        let cases = products.flatMap { OperationCase.products(m: $0.m, n: $0.n, k: $0.k) } + (productsOnly ? [] : [
             .gather(rows: rows, width: width, vocabulary: vocabulary), .segmentSums(rows: rows, width: width, vocabulary: vocabulary),
             .crossEntropy(rows: rows, classes: classes), .adam(count: weights), .norm(count: weights),
-        ]
+        ])
         try options.run("operations") { try $0.benchmark(time).operations(cases, machine: $0.machine) }
     }
 }

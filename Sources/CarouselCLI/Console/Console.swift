@@ -131,6 +131,9 @@ enum Format {
         }
     }
 
+    /// Three digits: 0.0123, 4.56, 789, 12345.
+    static func significant(_ value: Double) -> String { abs(value) >= 100 ? String(format: "%.0f", value) : String(format: "%.3g", value) }
+
     static func share(_ value: Double) -> String { String(format: abs(value) < 1e6 ? "%.4f" : "%.3e", value) }
 
     /// A word as a shell takes it: in quotes where it must be.

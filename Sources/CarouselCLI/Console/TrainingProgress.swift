@@ -30,6 +30,9 @@ struct TrainingProgress {
         case .epoch(let record):
             lastLine = .now
             Console.message(Self.line(record))
+        case .lossScale(let change):
+            Console.message("loss scale \(Int(change.scale)) after step \(Format.count(change.step))"
+                + (change.isSkipped ? ", which was left out: its gradients left the range of float16" : ""))
         case .stopped(let reason):
             Console.message("stopped: \(reason)")
         }

@@ -4,7 +4,7 @@ public protocol EmbeddingOperations {
     func gather(_ table: Tensor, rows: Tensor, into y: Tensor) throws
 
     /// sums [U, D] (out): sums[u] = Σ of values [N, D] over the references of distinct row u,
-    /// added one after the other in the order of `index.order`.
+    /// added in an order that follows from the index alone.
     func segmentSums(of values: Tensor, index: RowIndex, into sums: Tensor) throws
 
     /// table [V, D] +=: table[rows[u]] += values[u] for distinct `rows` [U] int32.

@@ -92,6 +92,12 @@ public protocol OptimizerOperations {
     /// pytorch: min(1, maximum / (n + 1e-6)); keras: n > maximum ? maximum / n : 1.
     func clipByNorm(_ x: Tensor, squaredNorm: Tensor, maximum: Double, variant: OptimizerVariant) throws
 
+    /// x *= factor[0].
+    func scale(_ x: Tensor, by factor: Tensor) throws
+
+    /// Decides whether a step is taken whose loss was scaled, and with which scale the next one is; see `LossScaleStep`.
+    func adjustLossScale(_ step: LossScaleStep) throws
+
     /// x = min(max(x, −limit), limit).
     func clipByValue(_ x: Tensor, limit: Double) throws
 

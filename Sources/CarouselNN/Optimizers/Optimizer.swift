@@ -36,10 +36,15 @@ public final class Optimizer {
     private let tensorNorm: Tensor
     /// [1] 0 as long as everything watched was finite, not a number afterwards.
     private let fault: Tensor
+    /// Of a training whose gradients come from a scaled loss; nil = they are as they should be.
+    public let lossScale: LossScale?
 
-    /// - Parameter rowSteps: of Adam and AdamW for the table of an embedding; other rules step whole tables.
+    /// - Parameters:
+    ///   - rowSteps: of Adam and AdamW for the table of an embedding; other rules step whole tables, and so does a scaled loss,
+    ///     whose steps may be left out.
+    ///   - lossScale: how the scale of the loss follows the gradients; nil = the loss is not scaled.
     public init(_ configuration: OptimizerConfiguration, clipping: ClippingConfiguration, store: ParameterStore,
-                rowSteps: RowSteps = .never) throws {
+                rowSteps: RowSteps = .never, lossScale rule: LossScaleRule? = nil) throws {
         self.configuration = configuration
         self.clipping = clipping
         self.store = store
@@ -47,6 +52,7 @@ public final class Optimizer {
         squaredNorm = try backend.makeTensor([0.0], shape: [1])
         tensorNorm = try backend.makeTensor([0.0], shape: [1])
         fault = try backend.makeTensor([0.0], shape: [1])
+        lossScale = try rule.map { [backend] in try LossScale($0, on: backend) }
         let names: [String]
         switch configuration.name {
         case .sgd: names = configuration.momentum == 0 ? [] : ["velocity"]
@@ -57,7 +63,7 @@ public final class Optimizer {
         // What another optimizer of this store has left to do is done first.
         let weights = try store.weights
         store.lazyTable = nil
-        guard let table = store.tableParameter, let m = flatMoments["m"], let v = flatMoments["v"],
+        guard rule == nil, let table = store.tableParameter, let m = flatMoments["m"], let v = flatMoments["v"],
               rowSteps.pays(rows: store.parameters[table].shape[0]) else { return }
         store.lazyTable = try LazyTable(parameter: table, weights: store.view(of: weights, table), m: store.view(of: m, table),
                                         v: store.view(of: v, table), on: backend)
@@ -111,11 +117,13 @@ public final class Optimizer {
         try backend.copyColumns(value.reshaped([1, 1]), from: 0, to: fault.reshaped([1, 1]), at: 0, width: 1, scale: 0, accumulate: true)
     }
 
-    /// Limits the gradients as configured. The global norm before clipping stays readable with `gradientNorm`.
+    /// Limits the gradients as configured, after dividing them by the scale of the loss. The global norm before clipping stays
+    /// readable with `gradientNorm`.
     public func clip() throws {
         let parts = try gradientParts()
+        if let lossScale { for part in parts { try lossScale.unscale(part) } }
         for (place, part) in parts.enumerated() { try backend.squaredNorm(of: part, into: squaredNorm, accumulate: place > 0) }
-        try watch(squaredNorm)
+        if let lossScale { try lossScale.judge(squaredNorm: squaredNorm, fault: fault) } else { try watch(squaredNorm) }
         if let maximum = clipping.globalNorm {
             for part in parts { try backend.clipByNorm(part, squaredNorm: squaredNorm, maximum: maximum, variant: configuration.variant) }
         }
@@ -168,10 +176,13 @@ public final class Optimizer {
         }
     }
 
+    /// [1] where an update reads whether it is left out.
+    private var stop: Tensor { lossScale?.skip ?? fault }
+
     private func adamStep(_ learningRate: Double) -> AdamStep {
         let c = configuration
         return AdamStep(learningRate: learningRate, beta1: c.beta1, beta2: c.beta2, epsilon: c.resolvedEpsilon,
-                        weightDecay: c.resolvedWeightDecay, variant: c.variant, step: step, fault: fault)
+                        weightDecay: c.resolvedWeightDecay, variant: c.variant, step: step, fault: stop)
     }
 
     /// The step for some elements of the flat buffers.
@@ -181,13 +192,13 @@ public final class Optimizer {
         switch c.name {
         case .sgd:
             try backend.sgd(SGDStep(learningRate: learningRate, momentum: c.momentum, nesterov: c.nesterov,
-                                    weightDecay: c.resolvedWeightDecay, variant: c.variant, step: step, fault: fault),
+                                    weightDecay: c.resolvedWeightDecay, variant: c.variant, step: step, fault: stop),
                             weights: w, gradients: g, velocity: moment("velocity"))
         case .adam, .adamw:
             try backend.adam(adamStep(learningRate), weights: w, gradients: g, m: moment("m")!, v: moment("v")!)
         case .rmsprop:
             try backend.rmsprop(RMSpropStep(learningRate: learningRate, rho: c.resolvedRho, momentum: c.momentum,
-                                            epsilon: c.resolvedEpsilon, variant: c.variant, fault: fault),
+                                            epsilon: c.resolvedEpsilon, variant: c.variant, fault: stop),
                                 weights: w, gradients: g, v: moment("v")!, momentum: moment("momentum"))
         }
     }

@@ -37,7 +37,8 @@ struct KernelName: Hashable {
     static let combineBiases = KernelName("vector", "vector_combine_biases")
 
     static let gather = KernelName("embedding", "embedding_gather")
-    static let segmentSums = KernelName("embedding", "embedding_segment_sums")
+    static let sumBlocks = KernelName("embedding", "embedding_sum_blocks")
+    static let sumSpans = KernelName("embedding", "embedding_sum_spans")
     static let segmentSumPanels = KernelName("embedding", "embedding_segment_sum_panels")
     static let scatterAdd = KernelName("embedding", "embedding_scatter_add")
 
@@ -86,6 +87,8 @@ struct KernelName: Hashable {
     static let lossSigmoid = KernelName("loss", "loss_sigmoid")
 
     static let clipNorm = KernelName("optimizer", "optimizer_clip_norm")
+    static let scale = KernelName("optimizer", "optimizer_scale")
+    static let adjustLossScale = KernelName("optimizer", "optimizer_adjust_loss_scale")
     static let clipValue = KernelName("optimizer", "optimizer_clip_value")
     static let sgd = KernelName("optimizer", "optimizer_sgd")
     static let adam = KernelName("optimizer", "optimizer_adam")

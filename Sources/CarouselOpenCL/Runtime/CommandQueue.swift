@@ -15,7 +15,7 @@ final class CommandQueue {
     private var stagedBytes = 0
 
     /// Larger writes wait instead of being copied.
-    private static let largestStagedWrite = 1 << 20
+    private static let largestStagedWrite = 16 << 20
     private static let largestStagedTotal = 64 << 20
 
     init(_ context: OpenCLContext) throws {

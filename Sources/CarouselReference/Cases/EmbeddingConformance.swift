@@ -4,7 +4,7 @@ extension Conformance {
     static func embeddingCases() -> [ConformanceCase] {
         var cases: [ConformanceCase] = []
         // (rows of the table V, references N, width D)
-        for (v, n, d) in [(1, 1, 1), (10, 0, 4), (7, 7, 5), (50, 300, 16), (1000, 64, 65), (5, 4000, 3), (20_000, 70, 1), (300, 500, 128)] {
+        for (v, n, d) in [(1, 1, 1), (10, 0, 4), (7, 7, 5), (50, 300, 16), (1000, 64, 65), (5, 4000, 3), (1, 300, 5), (3, 1100, 4), (20_000, 70, 1), (300, 500, 128)] {
             let size = "V\(v) N\(n) D\(d)"
             let level = n * d <= 5000 ? Level.tiny : .quick
             let meaning = IndexMeaning.grid("row", "column", width: d)

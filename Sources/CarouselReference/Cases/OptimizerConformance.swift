@@ -17,6 +17,12 @@ extension Conformance {
                 let x = try run.inPlace("x", run.draw(count), [count], Tolerance.exact)
                 try run.backend.clipByValue(x, limit: 0.5)
             }
+            for factor in [0x1p16, 0x1p-16, 0] {
+                add("scale \(count) by \(factor)", level: flatLevel(count)) { run in
+                    let x = try run.inPlace("x", run.draw(count), [count], Tolerance.exact)
+                    try run.backend.scale(x, by: run.input("factor", [factor], [1]))
+                }
+            }
             add("average \(count)", level: flatLevel(count)) { run in
                 let mean = try run.inPlace("average", run.draw(count), [count], Tolerance.elementwise)
                 try run.backend.average(run.input("weights", [count]), into: mean, decay: 0.999)
@@ -47,7 +53,23 @@ extension Conformance {
                 cases += sgdCases(count, variant) + adamCases(count, variant) + rmspropCases(count, variant)
             }
         }
-        return cases
+        return cases + lossScaleCases()
+    }
+
+    private static func lossScaleCases() -> [ConformanceCase] {
+        let rule = LossScaleRule(start: 8, growthInterval: 4, smallest: 2, largest: 16)
+        return [(8.0, 1.0), (8, 3), (16, 3), (2, 3)].flatMap { scale, good in
+            [1.0, .infinity, .nan].flatMap { norm in
+                [0.0, 1, .nan].map { fault in
+                    ConformanceCase("optimizer", "loss scale \(scale) after \(good) good steps, squared norm \(norm), fault \(fault)", level: .tiny) { run in
+                        let state = try run.inPlace("scale, inverse, good steps", [scale, 1 / scale, good], [3], Tolerance.exact)
+                        let watched = try fault.isNaN ? run.input("fault", [fault], [1]) : run.inPlace("fault", [fault], [1], Tolerance.exact)
+                        try run.backend.adjustLossScale(LossScaleStep(rule, state: state, squaredNorm: run.input("squared norm", [norm], [1]),
+                                                                      fault: watched, skip: run.output("skip", [1], Tolerance.exact)))
+                    }
+                }
+            }
+        }
     }
 
     private static func sgdCases(_ count: Int, _ variant: OptimizerVariant) -> [ConformanceCase] {

@@ -1,4 +1,5 @@
 import CarouselCore
+import CarouselNN
 
 /// Where a training stands: with the tensors of a checkpoint, all that its continuation depends on. What is a pure
 /// function of configuration, seed and step (the order of the rows, dropout, the learning rate) is not in it.
@@ -14,6 +15,8 @@ struct TrainingState: Codable, Sendable, Equatable {
     var lossWeight = 0.0
     /// Σ g² of the last step, before clipping.
     var squaredGradientNorm = 0.0
+    /// Of a training in float16; nil for others.
+    var lossScale: LossScaleRecord?
     /// Time and tokens of the current epoch, and time of the whole run.
     var epochSeconds = 0.0
     var epochTokens = 0

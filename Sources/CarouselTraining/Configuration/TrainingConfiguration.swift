@@ -127,6 +127,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
         try c.encode(seed, forKey: .seed)
     }
 
+    /// How the loss is scaled; nil = not at all: only float16 has so narrow a range that small gradients are lost.
+    var lossScale: LossScaleRule? { precision == .float16 ? LossScaleRule() : nil }
+
     /// Throws `badConfiguration` naming the key of the first value that cannot work.
     public func validate() throws {
         func require(_ condition: Bool, _ key: CodingKeys, _ message: String, _ hint: String? = nil) throws {

@@ -44,7 +44,8 @@ struct Rehearsal {
         let model = try SequenceClassifier(configuration.model, input: input, classes: classes, seed: 0, on: planner)
         note("weights and gradients", planner.allocatedBytes)
         let rowSteps = batches.rowSteps
-        let optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store, rowSteps: rowSteps)
+        let optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store, rowSteps: rowSteps,
+                                      lossScale: settings.lossScale)
         note("moments", planner.allocatedBytes - counted)
         if settings.averageDecay > 0 { try optimizer.keepAverage() }
         let monitor = try StepMonitor(model: model, optimizer: optimizer, interval: 1)

@@ -31,6 +31,10 @@ final class StepMonitor {
     private let interval: Int
     private let losses: Tensor
     private let norms: Tensor
+    /// Loss scales after each step; nil where the loss is not scaled.
+    private let scales: Tensor?
+    private var scale = 0.0
+    private var changes: [LossScaleChange] = []
     /// [1] Σ w² of the last look at the weights.
     private let norm: Tensor
     private var pending: [(weight: Double, step: Int)] = []
@@ -54,6 +58,8 @@ final class StepMonitor {
         losses = try backend.makeTensor(shape: [interval])
         norms = try backend.makeTensor(shape: [interval])
         norm = try backend.makeTensor(shape: [1])
+        scales = try optimizer.lossScale == nil ? nil : backend.makeTensor(shape: [interval])
+        scale = try optimizer.lossScale?.current.scale ?? 0
         lastGood = try model.store.makeCompanion()
         try Trainer.copy(model.store.weights, to: lastGood, on: backend)
     }
@@ -76,6 +82,7 @@ final class StepMonitor {
     /// - Throws: `Divergence`
     func add(weight: Double, step: Int) throws {
         try Trainer.copy(optimizer.squaredNorm, to: slot(of: norms), on: backend)
+        if let scales, let scale = optimizer.lossScale { try Trainer.copy(scale.value, to: slot(of: scales), on: backend) }
         pending.append((weight, step))
         lastStep = step
         if pending.count == interval { try flush() }
@@ -85,12 +92,13 @@ final class StepMonitor {
     /// - Throws: `Divergence`
     func flush() throws {
         guard !pending.isEmpty else { return }
-        let losses = try backend.readDoubles(losses), norms = try backend.readDoubles(norms)
+        let losses = try backend.readDoubles(losses), norms = try backend.readDoubles(norms), scales = try scales.map(backend.readDoubles)
         for (place, entry) in pending.enumerated() {
-            history.append(norms[place].squareRoot())
+            let isSkipped = note(scales?[place], step: entry.step, isFinite: norms[place].isFinite)
+            if !isSkipped || !losses[place].isFinite { history.append(norms[place].squareRoot()) }
             if history.count > Self.historyLength { history.removeFirst() }
             if !losses[place].isFinite { throw Divergence(sign: .loss(losses[place]), step: entry.step, gradientNorms: history) }
-            if !norms[place].isFinite { throw Divergence(sign: .gradientNorm(norms[place]), step: entry.step, gradientNorms: history) }
+            if !isSkipped, !norms[place].isFinite { throw Divergence(sign: .gradientNorm(norms[place]), step: entry.step, gradientNorms: history) }
             sum += losses[place]
             weight += entry.weight
         }
@@ -99,6 +107,21 @@ final class StepMonitor {
         // A copy of the weights costs a small part of a step; every 32 readings it costs nothing. A table that is stepped row
         // by row has to be brought up to date for it, which is worth it only every few hundred steps.
         if readings % (optimizer.stepsRows ? max(32, 512 / interval) : 32) == 0 { _ = try keepIfGood() }
+    }
+
+    /// Notes the loss scale after a step. True for a step that was left out: its gradients were not finite, and a smaller
+    /// scale may help.
+    private func note(_ next: Double?, step: Int, isFinite: Bool) -> Bool {
+        guard let next, next != scale else { return false }
+        scale = next
+        changes.append(LossScaleChange(step: step + 1, scale: next, isSkipped: !isFinite))
+        return !isFinite
+    }
+
+    /// Changes of the loss scale that nobody has asked for yet.
+    func takeScaleChanges() -> [LossScaleChange] {
+        defer { changes = [] }
+        return changes
     }
 
     /// Reads what is pending and keeps the weights aside. A sync point, for the end of an epoch, a checkpoint or the

@@ -43,9 +43,10 @@ public final class Trainer {
     /// - Parameters:
     ///   - folder: nil trains without leaving anything on disk.
     ///   - rowSteps: whether an embedding's table is stepped row by row; nil = where it pays.
+    ///   - lossScale: how the loss is scaled; nil = as the precision needs it.
     /// - Throws: `badData`, `badConfiguration`, `outOfMemory`.
     public init(configuration: RunConfiguration, data: TrainingData, backend: any Backend, folder: RunFolder?,
-                rowSteps: RowSteps? = nil) throws {
+                rowSteps: RowSteps? = nil, lossScale: LossScaleRule? = nil) throws {
         let settings = configuration.training
         guard backend.precision == settings.precision else {
             throw CarouselError(.badConfiguration, "training.precision is \(settings.precision.rawValue), but \(backend.info.selector) was opened in "
@@ -82,7 +83,7 @@ public final class Trainer {
             let model = try SequenceClassifier(configuration.model, input: preparation.modelInput, classes: labels.count,
                                                seed: settings.seed, on: backend)
             let optimizer = try Optimizer(settings.optimizer, clipping: settings.clipping, store: model.store,
-                                          rowSteps: rowSteps ?? memory.rowSteps)
+                                          rowSteps: rowSteps ?? memory.rowSteps, lossScale: lossScale ?? settings.lossScale)
             if settings.averageDecay > 0 { try optimizer.keepAverage() }
             return (model, optimizer)
         }

@@ -41,7 +41,7 @@ public struct EpochRecord: Codable, Sendable, Equatable {
     public var tokensPerSecond: Double?
     /// Of the epoch's last step.
     public var learningRate: Double
-    /// Before clipping, of the epoch's last step.
+    /// Before clipping, of the epoch's last step; not finite when that step was left out for its loss scale.
     public var gradientNorm: Double
     /// Whether this epoch is the best so far.
     public var isBest: Bool
@@ -64,6 +64,16 @@ public struct ResumeRecord: Codable, Sendable {
     public var changes: [String]
 }
 
+/// A change of the scale of the loss in a training whose products round to float16.
+public struct LossScaleChange: Codable, Sendable, Equatable {
+    /// 1, 2, … over the whole run.
+    public var step: Int
+    /// From the next step on.
+    public var scale: Double
+    /// Whether that step's gradients were not finite, and the weights were left as they were.
+    public var isSkipped: Bool
+}
+
 /// What observers of a run hear; they listen and never change anything.
 public enum TrainingEvent: Sendable {
     /// Before the first step: the data, the layers, the device.
@@ -72,6 +82,8 @@ public enum TrainingEvent: Sendable {
     case resumed(ResumeRecord)
     /// Now and then during an epoch.
     case step(StepRecord)
+    /// The loss scale of a training in float16 has changed.
+    case lossScale(LossScaleChange)
     /// After an epoch and its validation.
     case epoch(EpochRecord)
     /// Training ended before its last epoch.

@@ -52,6 +52,7 @@ final class TrainingLoop {
         if let checkpoint {
             try checkpoint.load(into: trainer.buffers(best: best), store: trainer.model.store)
             try trainer.optimizer.restore(step: state.step, squaredNorm: state.squaredGradientNorm)
+            if let scale = state.lossScale { try trainer.optimizer.lossScale?.restore(scale) }
         }
         monitor = try StepMonitor(model: trainer.model, optimizer: trainer.optimizer, interval: trainer.lossInterval)
         monitor.reset(sum: state.lossSum, weight: state.lossWeight)
@@ -105,13 +106,19 @@ final class TrainingLoop {
             try model.observer.span(.step(number + 1)) {
                 try trainer.take(batch, learningRate: rate(step: number), averageInterval: averageInterval, monitor: monitor)
             }
+            tellScaleChanges()
             trainer.profile?.detachIfOver()
             if let record = progress.record(loss: monitor.mean, learningRate: rate(step: number)) { observe(.step(record)) }
             if isCheckpointDue { try checkpoint() }
         }
         try model.observer.span(.reading) { try monitor.settle() }
+        tellScaleChanges()
         state.epochSeconds = progress.epochSeconds
         return true
+    }
+
+    private func tellScaleChanges() {
+        for change in monitor.takeScaleChanges() { observe(.lossScale(change)) }
     }
 
     /// Validates and records the epoch. False when interrupted.
@@ -157,6 +164,7 @@ final class TrainingLoop {
         state.lossSum = monitor.sum
         state.lossWeight = monitor.weight
         state.squaredGradientNorm = try model.backend.readDoubles(trainer.optimizer.squaredNorm)[0]
+        state.lossScale = try trainer.optimizer.lossScale?.current
         state.best = best.best
         state.seconds = seconds
         if state.stepInEpoch > 0 { (state.epochTokens, state.epochSeconds) = (progress.epochTokens, progress.epochSeconds) }

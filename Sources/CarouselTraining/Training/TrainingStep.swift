@@ -16,7 +16,7 @@ public final class TrainingStep {
     }
 
     /// forward → loss → zero gradients → backward → clip → update; without the update from the first step on whose loss
-    /// or gradients are not finite.
+    /// or gradients are not finite. Where the loss is scaled, gradients that are not finite cost only this step's update.
     /// The model's observer hears the parts, the layers among them.
     /// - Parameter lossSum: [1] (out) Σ of the rows' weighted losses, left on the device.
     public func run(_ batch: DeviceBatch, _ context: PassContext, learningRate: Double, lossSum: Tensor) throws {
@@ -26,6 +26,7 @@ public final class TrainingStep {
             let (losses, dLogits) = try model.loss(logits, batch, labelSmoothing: labelSmoothing, gradient: true)
             try backend.columnSums(of: losses.reshaped([losses.count, 1]), into: lossSum, accumulate: false)
             try optimizer.watch(lossSum)
+            if let dLogits { try optimizer.lossScale?.scale(dLogits) }
             return dLogits
         }
         try observer.span(.zeroGradients) { try model.store.zeroGradients() }
