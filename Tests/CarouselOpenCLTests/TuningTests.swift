@@ -7,7 +7,7 @@ import Testing
 @Suite(.enabled(if: DeviceSupport.isAvailable, DeviceSupport.skipReason)) struct TuningTests {
     /// Shapes with many tiles, with few, with slices of K, and with edges on all sides.
     @Test(arguments: OpenCLBackend.KernelFamily.allCases) func productsAreTheSameBits(family: OpenCLBackend.KernelFamily) throws {
-        for (m, n, k, transposed) in [(640, 650, 33, false), (1500, 1450, 17, true), (70, 41, 1100, true), (9, 5, 3, true), (11, 70, 530, false), (40, 37, 700, false)] {
+        for (m, n, k, transposed) in [(1500, 1450, 17, true), (70, 41, 1100, true), (11, 70, 530, false)] {
             var random = SeededGenerator(seed: 5, purpose: UInt64(m))
             let a = (0 ..< m * k).map { _ in Float(random.uniform() - 0.5) }, b = (0 ..< n * k).map { _ in Float(random.uniform() - 0.5) }
             var results: [[UInt32]] = []

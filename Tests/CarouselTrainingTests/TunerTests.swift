@@ -38,7 +38,7 @@ import Testing
         let tile = plain.tuning.tile(.medium)
         #expect(tile.buffers == 2 && tile.tileK == 16 && plain.tuningProblem == nil)
 
-        let tuner = Tuner(on: plain, seconds: 60)
+        let tuner = Tuner(on: plain, seconds: 600)
         let outcomes = try tuner.run(["product medium"], most: 3)
         let outcome = try #require(outcomes.first)
         #expect(outcomes.count == 1 && outcome.best.sizes["BUFFERS"] == 1 && outcome.gain > 1.03, "\(outcome)")
@@ -74,7 +74,7 @@ import Testing
         try #require(edited != text)
         let backend = try device(.gpu, replacing: ["matmul.cl": edited])
         do {
-            _ = try Tuner(on: backend, seconds: 5).run(["product medium"])
+            _ = try Tuner(on: backend, seconds: 60).run(["product medium"])
             Issue.record("a wrong product was tuned")
         } catch let error as CarouselError {
             #expect(error.status == .checkFailed && error.message.contains("instead of"))

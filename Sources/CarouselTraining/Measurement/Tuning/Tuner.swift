@@ -89,7 +89,7 @@ public struct Tuner {
             improved = false
             var next = outcome.best, ratioOfNext = 1 / Self.smallestGain
             for candidate in device.alternatives(to: outcome.best) where tried.insert(candidate).inserted {
-                guard Self.seconds(since: start) < seconds, tried.count <= most + 1 else {
+                guard Self.seconds(since: start) < seconds, tried.count - 1 <= most else {
                     outcome.isComplete = false
                     break
                 }
