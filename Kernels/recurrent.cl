@@ -170,11 +170,14 @@ __kernel void recurrent_pack(INPUT(float, weights), const int gate_stride, const
 #define DONE(p, q) (1 + get_num_groups(1) + (q) * workers + (p))     // phases that group p of block q finished
 
 // OpenCL 1.2 promises no order of memory between work-groups. What is relied on here: atomics act on memory that all
-// compute units share; mem_fence waits until an item's earlier writes have reached it; a volatile read fetches from it.
+// compute units share; mem_fence waits until an item's earlier writes have reached it, a barrier hands that on within the
+// group; a volatile read fetches from it. In PTX membar.gl says the first two, and ld.volatile the third.
 #if NVIDIA
 #define FENCE() asm volatile("membar.gl;" ::: "memory")
+#define LOOK(p) (*(p))
 #else
 #define FENCE() mem_fence(CLK_GLOBAL_MEM_FENCE)
+#define LOOK(p) atomic_or(p, 0)
 #endif
 
 // Waits until `awaited` arrivals, this one among them, or for nobody if that is 0; then all see what all wrote before.
@@ -188,7 +191,7 @@ static int meet(volatile __global int *meeting, volatile __global int *refused, 
         int together = 1;
         FENCE();
         atomic_inc(arrived);
-        for (int i = 0; together && *arrived < awaited; i++) together = i < limit && !meeting[FAILED];
+        for (int i = 0; together && LOOK(arrived) < awaited; i++) together = i < limit && !LOOK(meeting + FAILED);
         if (!together) {
             atomic_xchg(meeting + FAILED, 1);
             atomic_xchg(refused, 1);
@@ -204,7 +207,7 @@ static int meet(volatile __global int *meeting, volatile __global int *refused, 
 // starts after a failure leaves everything to the rescue.
 static int starts(volatile __global int *meeting, volatile __global int *refused, const int rescue, __local int *met) {
     if (get_local_id(0) == 0) {
-        const int failed = rescue ? !meeting[FAILED] : *refused;
+        const int failed = rescue ? !LOOK(meeting + FAILED) : LOOK(refused);
         if (failed && !rescue) atomic_xchg(meeting + FAILED, 1);
         *met = !failed;
     }
