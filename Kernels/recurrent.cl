@@ -16,13 +16,13 @@
 #define PLAN BOTH_PLANS
 #endif
 #ifndef COLUMN_GATES
-#define COLUMN_GATES 1
+#define COLUMN_GATES CELL_GATES
 #endif
 #ifndef UNITS
 #define UNITS 8
 #endif
 #ifndef SLICES
-#define SLICES 32
+#define SLICES 8
 #endif
 #ifndef KEEP
 #define KEEP 16         // a multiple of 4
