@@ -102,18 +102,20 @@ static void tile_sums(const Operand *x, const int b0, const int rows, const __gl
     float sum[ROWS];
     UNROLLED
     for (int r = 0; r < ROWS; r++) sum[r] = 0.0f;
-    for (int block = 0; rows > 0 && block < blocks; block++) {
+    // Without rows one block all the same, for its barriers: `partial` is still read for the rows before.
+    const int staged_values = rows > 0 ? ROWS * DEPTH : 0;
+    for (int block = 0; block == 0 || (rows > 0 && block < blocks); block++) {
         const int k0 = block * DEPTH, mine = k0 + slice * KEEP;
-        if (blocks > 1) load_weights(w, packed + (size_t)block * KEPT * ITEMS);
+        if (blocks > 1 && rows > 0) load_weights(w, packed + (size_t)block * KEPT * ITEMS);
         // Until here other items may still have read what is staged or summed now.
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int e = item; e < ROWS * DEPTH; e += ITEMS) {
+        for (int e = item; e < staged_values; e += ITEMS) {
             const int r = e / DEPTH, d = e % DEPTH;
             staged[(r * SLICES + d / KEEP) * PITCH + d % KEEP] =
                 r < rows ? rounded_1(operand_at(x, b0 + r, k0 + d)) : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (mine < x->to && mine + KEEP > x->from) {
+        if (rows > 0 && mine < x->to && mine + KEEP > x->from) {
             const __local float4 *own = operand + slice * (PITCH / 4);
             UNROLLED
             for (int i = 0; i < KEEP; i += 4) {
