@@ -16,13 +16,13 @@
 #define PLAN BOTH_PLANS
 #endif
 #ifndef COLUMN_GATES
-#define COLUMN_GATES 1
+#define COLUMN_GATES CELL_GATES
 #endif
 #ifndef UNITS
 #define UNITS 8
 #endif
 #ifndef SLICES
-#define SLICES 32
+#define SLICES 8
 #endif
 #ifndef KEEP
 #define KEEP 16         // a multiple of 4
@@ -102,18 +102,20 @@ static void tile_sums(const Operand *x, const int b0, const int rows, const __gl
     float sum[ROWS];
     UNROLLED
     for (int r = 0; r < ROWS; r++) sum[r] = 0.0f;
-    for (int block = 0; rows > 0 && block < blocks; block++) {
+    // Without rows one block all the same, for its barriers: `partial` is still read for the rows before.
+    const int staged_values = rows > 0 ? ROWS * DEPTH : 0;
+    for (int block = 0; block == 0 || (rows > 0 && block < blocks); block++) {
         const int k0 = block * DEPTH, mine = k0 + slice * KEEP;
-        if (blocks > 1) load_weights(w, packed + (size_t)block * KEPT * ITEMS);
+        if (blocks > 1 && rows > 0) load_weights(w, packed + (size_t)block * KEPT * ITEMS);
         // Until here other items may still have read what is staged or summed now.
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int e = item; e < ROWS * DEPTH; e += ITEMS) {
+        for (int e = item; e < staged_values; e += ITEMS) {
             const int r = e / DEPTH, d = e % DEPTH;
             staged[(r * SLICES + d / KEEP) * PITCH + d % KEEP] =
                 r < rows ? rounded_1(operand_at(x, b0 + r, k0 + d)) : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (mine < x->to && mine + KEEP > x->from) {
+        if (rows > 0 && mine < x->to && mine + KEEP > x->from) {
             const __local float4 *own = operand + slice * (PITCH / 4);
             UNROLLED
             for (int i = 0; i < KEEP; i += 4) {
@@ -170,11 +172,14 @@ __kernel void recurrent_pack(INPUT(float, weights), const int gate_stride, const
 #define DONE(p, q) (1 + get_num_groups(1) + (q) * workers + (p))     // phases that group p of block q finished
 
 // OpenCL 1.2 promises no order of memory between work-groups. What is relied on here: atomics act on memory that all
-// compute units share; mem_fence waits until an item's earlier writes have reached it; a volatile read fetches from it.
+// compute units share; mem_fence waits until an item's earlier writes have reached it, a barrier hands that on within the
+// group; a volatile read fetches from it. In PTX membar.gl says the first two, and ld.volatile the third.
 #if NVIDIA
 #define FENCE() asm volatile("membar.gl;" ::: "memory")
+#define LOOK(p) (*(p))
 #else
 #define FENCE() mem_fence(CLK_GLOBAL_MEM_FENCE)
+#define LOOK(p) atomic_or(p, 0)
 #endif
 
 // Waits until `awaited` arrivals, this one among them, or for nobody if that is 0; then all see what all wrote before.
@@ -188,7 +193,7 @@ static int meet(volatile __global int *meeting, volatile __global int *refused, 
         int together = 1;
         FENCE();
         atomic_inc(arrived);
-        for (int i = 0; together && *arrived < awaited; i++) together = i < limit && !meeting[FAILED];
+        for (int i = 0; together && LOOK(arrived) < awaited; i++) together = i < limit && !LOOK(meeting + FAILED);
         if (!together) {
             atomic_xchg(meeting + FAILED, 1);
             atomic_xchg(refused, 1);
@@ -204,7 +209,7 @@ static int meet(volatile __global int *meeting, volatile __global int *refused, 
 // starts after a failure leaves everything to the rescue.
 static int starts(volatile __global int *meeting, volatile __global int *refused, const int rescue, __local int *met) {
     if (get_local_id(0) == 0) {
-        const int failed = rescue ? !meeting[FAILED] : *refused;
+        const int failed = rescue ? !LOOK(meeting + FAILED) : LOOK(refused);
         if (failed && !rescue) atomic_xchg(meeting + FAILED, 1);
         *met = !failed;
     }

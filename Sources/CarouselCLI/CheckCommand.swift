@@ -49,8 +49,18 @@ struct CheckCommand: ParsableCommand {
     var golden: [String] = []
     @Option(help: "How much of the suite: tiny (for checkers of kernels), quick or full.")
     var level = Conformance.Level.full
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Only these areas of the suite: \(areas.joined(separator: ", ")).", valueName: "area"))
+    var only: [String] = []
     @OptionGroup var products: PrecisionOptions
     @OptionGroup var printing: OutputOptions
+
+    private static let areas = Array(Set(Conformance.cases(.full).map(\.operation))).sorted()
+
+    func validate() throws {
+        if let unknown = only.first(where: { !Self.areas.contains($0) }) {
+            throw ValidationError("the suite has no area '\(unknown)': \(Self.areas.joined(separator: ", "))")
+        }
+    }
 
     func run() throws {
         printing.apply()
@@ -61,7 +71,7 @@ struct CheckCommand: ParsableCommand {
             let backend = try plan.map { try Device.open(selector, plan: $0, precision: precision) } ?? Device.open(selector, precision: precision)
             Console.message("device: \(backend.info.selector), \(backend.info.name), \(backend.plan)")
             if backend.info.kind != .reference {
-                _ = Conformance.run(on: backend, level: level) { result in
+                _ = Conformance.run(on: backend, level: level, filter: { only.isEmpty || only.contains($0.operation) }) { result in
                     lines.append(Line(device: selector, name: result.name, passed: result.passed, worst: result.worstTensor,
                                       error: result.maximumRelativeError, tolerance: result.tolerance, seconds: result.seconds,
                                       message: result.message))

@@ -14,7 +14,8 @@ import Testing
         #expect(differences.count == audit.oracle.model.store.parameters.count)
         for d in differences { #expect(d.passed && d.samples > 0, "\(d.name): \(d.maximum), \(d.direction)") }
         for selector in try Device.available().devices.map(\.selector) {
-            for plan in try Device.plans(selector) {
+            // Compilers take seconds for each cell in each plan: all plans show two cells, others all.
+            for plan in try Device.plans(selector) where name == "gru" || !["fused step", "persistent"].contains(where: { plan.contains($0) }) {
                 let device = audit.run(on: try Device.open(selector, plan: plan))
                 #expect(device.plan == plan)
                 #expect(device.verdict == .passed, "\(device.lines(onlyBad: true).joined(separator: "\n"))")

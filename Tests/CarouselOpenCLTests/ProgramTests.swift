@@ -89,7 +89,7 @@ struct ProgramTests {
     func everyKernelFileBuilds(family: OpenCLBackend.KernelFamily) throws {
         let backend = try DeviceSupport.backend(family)
         let special: [KernelName] = family == .gpu
-            ? [.matmulTiled, .rnnStep, .lstmStep, .gruStep, .reduceRows, .poolingMean]
+            ? [.matmulTiled, .rnnStep, .lstmStep, .gruStep, .recurrentForward(.lstm, .step), .recurrentBackward(.rnn, .sequence), .reduceRows, .poolingMean]
             : [.matmulPanels, .rnnRows, .lstmRows, .gruRows, .reduceRowPanels, .poolingMeanRows]
         let names = special + [.fill, .gather, .lossSoftmax, .sgd]
         for name in names { _ = try backend.programs.kernel(name, [:]) }
