@@ -46,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=300, help="seconds after which an epoch is ended and extrapolated")
     parser.add_argument("--sample", type=float, default=20, help="seconds of a competitor that is only sampled")
     parser.add_argument("--probe", type=float, default=2.5, help="seconds of each probe")
+    parser.add_argument("--leave-out", metavar="TEXT", help="rivals whose name contains this take no part, for example padded")
     parser.add_argument("--no-opencl", action="store_true", help="leave Carousel on OpenCL out")
     parser.add_argument("--environments", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--carousel", type=Path, required=True, help=argparse.SUPPRESS)
@@ -241,6 +242,9 @@ def main() -> int:
     start = time.monotonic()
     args.output.mkdir(parents=True, exist_ok=True)
     all_frameworks = frameworks(args.environments)
+    for framework in all_frameworks if args.leave_out else []:
+        for name in [name for name in framework.groups if args.leave_out in name]:
+            del framework.groups[name]
     opencl = None if args.no_opencl else opencl_device(args.carousel)
     devices = ["cpu"] + (["opencl:0"] if opencl else [])
     with tempfile.TemporaryDirectory(prefix="carousel-rivals-") as folder:
