@@ -174,7 +174,7 @@ __kernel void recurrent_pack(INPUT(float, weights), const int gate_stride, const
 // OpenCL 1.2 promises no order of memory between work-groups. What is relied on here: atomics act on memory that all
 // compute units share; mem_fence waits until an item's earlier writes have reached it, a barrier hands that on within the
 // group; a volatile read fetches from it. In PTX membar.gl says the first two, and ld.volatile the third.
-#if NVIDIA
+#ifdef __NV_CL_C_VERSION
 #define FENCE() asm volatile("membar.gl;" ::: "memory")
 #define LOOK(p) (*(p))
 #else

@@ -58,7 +58,7 @@ def ratio_cell(rival: float | None, own: float | None) -> str:
 def products(bench: Bench, section: Section) -> None:
     precisions = bench.torch_precisions
     table = Table(["product", "M, N, K", *(f"Carousel, {variant.name}" for variant in bench.fast),
-                   *(f"PyTorch, {precision}" for precision in precisions), "PyTorch float32 / Carousel"],
+                   *(f"PyTorch, {precision}" for precision in precisions), "PyTorch / Carousel, float32"],
                   title="µs and GFLOP/s; a ratio above 1: Carousel is faster")
     section.tables.append(table)
     for size in bench.rows(PRODUCTS[:-2] + [(1024, 1024, 1024)] if bench.quick else PRODUCTS):
@@ -76,7 +76,7 @@ def products(bench: Bench, section: Section) -> None:
             def cell(value: Any) -> str:
                 return value if isinstance(value, str) else rate_cell(value, operations)
 
-            fastest = min((value for value in times.values() if isinstance(value, float)), default=None)
+            fastest = min((value for name, value in times.items() if isinstance(value, float) and "float16" not in name), default=None)
             first = rival.get("float32")
             table.rows.append([kind, f"{m}, {n}, {k}", *map(cell, times.values()), *map(cell, rival.values()),
                                ratio_cell(first if isinstance(first, float) else None, fastest)])
@@ -181,7 +181,7 @@ def layer_table(bench: Bench, section: Section, layers: list[Layer], variants: l
     """µs per time step, forward / backward, with backward as the difference of both measurements."""
     precisions = bench.torch_precisions
     table = Table(["layer", *(f"Carousel, {variant.name}" for variant in variants), *(f"PyTorch, {precision}" for precision in precisions),
-                   "GFLOP/s", "PyTorch float32 / Carousel"],
+                   "GFLOP/s", "PyTorch / Carousel, float32"],
                   title=title or "µs per time step of the whole stack, forward + backward; a ratio above 1: Carousel is faster")
     section.tables.append(table)
     for layer in bench.rows(layers):
@@ -195,10 +195,11 @@ def layer_table(bench: Bench, section: Section, layers: list[Layer], variants: l
             return f"{number(scale * times['forward'])} + {number(scale * max(0.0, times['both'] - times['forward']))}"
 
         best = min((times["both"] for times in own.values() if isinstance(times, dict)), default=None)
+        same = min((times["both"] for name, times in own.items() if isinstance(times, dict) and "float16" not in name), default=None)
         first = rival.get("float32")
         table.rows.append([layer.name, *map(cell, own.values()), *map(cell, rival.values()),
                            number(1e-9 * layer.operations / best) if best else "-",
-                           ratio_cell(first["both"] if isinstance(first, dict) else None, best)])
+                           ratio_cell(first["both"] if isinstance(first, dict) else None, same)])
         section.data.append({"layer": layer.name, "size": layer.size, "operations": layer.operations, "carousel": own, "torch": rival})
 
 

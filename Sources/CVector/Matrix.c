@@ -45,7 +45,7 @@ static void packPiece(const void *argument, long piece, int worker) {
 /// Floats of a worker's copy of the left operand; see packLeft.
 static long areaSize(const Job *job) {
     const cvProduct *p = job->product;
-    return job->rowsPerBlock * depth * (p->transposeA + p->bfloat16);
+    return job->rowsPerBlock * cvMin(depth, cvRound(cvUnits(p->bfloat16, p->k), 16)) * (p->transposeA + p->bfloat16);
 }
 
 /// Floats of the right operand in panels.

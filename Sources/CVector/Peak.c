@@ -12,7 +12,7 @@ typedef struct {
 static void peakPiece(const void *argument, long piece, int worker) {
     const Job *job = argument;
     if (worker == 0) ++*job->own;
-    // The factors come from memory, so that the compiler cannot know them; the chains converge to 1.
+    // The factors come from memory, so that the compiler cannot know them; the chains stay finite.
     volatile float factor = 0.5f, term = 0.5f;
     job->sums[piece] = job->kernels->peak(job->bfloat16, job->rounds, factor, term);
 }

@@ -46,7 +46,10 @@ public enum Device {
     }
 
     /// What a device can round the operands of products to.
-    public static func precisions(_ selector: String) -> [Precision] { selector == "cpu" ? [.float32, .bfloat16] : Precision.allCases }
+    public static func precisions(_ selector: String) -> [Precision] {
+        let isCPU = selector == "cpu" || selector == "auto" && !OpenCLBackend.devices().devices.contains { $0.type == .gpu }
+        return isCPU ? [.float32, .bfloat16] : Precision.allCases
+    }
 
     /// The plans a device offers in a precision, the one that `open` takes first. `check` and `audit` go through all of them.
     /// - Throws: as `open`.

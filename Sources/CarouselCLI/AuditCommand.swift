@@ -45,7 +45,6 @@ struct AuditCommand: ParsableCommand {
     @OptionGroup var products: PrecisionOptions
     @OptionGroup var printing: OutputOptions
 
-    private var precision: Precision { products.precision ?? .float32 }
     private var hasConfiguration: Bool { source.preset != nil || source.file != nil }
 
     func validate() throws {
@@ -68,11 +67,10 @@ struct AuditCommand: ParsableCommand {
         printing.apply()
         let files = try golden.flatMap { try GoldenCheck.files(at: $0) }
         for file in [record, html].compactMap({ $0 }) { try OutputFile.checkWritable(file) }
-        let devices = try plannedDevices()
         var reports: [AuditReport] = []
         var cases: [GoldenLine] = []
-        if !onlyGolden { reports.append(try auditModel(on: devices)) }
-        for file in files { try auditRecord(file, on: devices, &reports, &cases) }
+        if !onlyGolden { reports.append(try auditModel()) }
+        for file in files { try auditRecord(file, &reports, &cases) }
         if printing.json { try Console.print(json: Result(audits: reports, cases: cases)) }
         try Console.flush()
         let bad = reports.filter { $0.verdict != .passed }.count + cases.filter { !$0.passed }.count
@@ -107,19 +105,20 @@ struct AuditCommand: ParsableCommand {
     private struct PlannedDevice {
         var selector: String
         var plan: String
+        var precision: Precision
     }
 
-    private func plannedDevices() throws -> [PlannedDevice] {
+    private func plannedDevices(_ precision: Precision) throws -> [PlannedDevice] {
         let selectors = switch device {
         case .one(let selector): [selector.text]
-        case .all: try Device.available().devices.map(\.selector)
+        case .all: try CheckCommand.devices(computingIn: precision)
         }
-        return try selectors.flatMap { selector in try Device.plans(selector, precision: precision).map { PlannedDevice(selector: selector, plan: $0) } }
+        return try selectors.flatMap { selector in try Device.plans(selector, precision: precision).map { PlannedDevice(selector: selector, plan: $0, precision: precision) } }
     }
 
     // MARK: a model
 
-    private func auditModel(on devices: [PlannedDevice]) throws -> AuditReport {
+    private func auditModel() throws -> AuditReport {
         let limits = AuditLimits(rows: rows, steps: steps, trainingSteps: trainingSteps, samples: samples)
         let audited: AuditCase
         if !hasConfiguration, let run = paths.first {
@@ -129,9 +128,15 @@ struct AuditCommand: ParsableCommand {
             let name = source.file ?? "preset \(configuration.preset ?? Preset.standard.name)"
             audited = try AuditCase.fresh(configuration, name: name, data: paths.first, limits: limits)
         }
-        let start = ContinuousClock.now
+        let start = ContinuousClock.now, precision = products.precision ?? audited.training.precision
+        let devices = try plannedDevices(precision)
         let audit = try Audit(audited, limits: limits, precision: precision)
-        if let record { try audit.record(to: record) }
+        if let record {
+            guard precision == .float32 else {
+                throw CarouselError(.usage, "--record keeps what full precision computes, not \(precision.rawValue)", hint: "--precision float32")
+            }
+            try audit.record(to: record)
+        }
         let report = try self.report(audit, on: devices, since: start)
         if let html { try OutputFile.write(AuditPage.html(report), to: html) }
         return report
@@ -143,7 +148,7 @@ struct AuditCommand: ParsableCommand {
         let audited = devices.map { planned -> AuditedDevice in
             Console.status("\(planned.selector), \(planned.plan)")
             do {
-                return audit.run(on: try Device.open(planned.selector, plan: planned.plan, precision: precision))
+                return audit.run(on: try Device.open(planned.selector, plan: planned.plan, precision: planned.precision))
             } catch {
                 return AuditedDevice(device: planned.selector, plan: planned.plan, problem: "\(error)")
             }
@@ -158,8 +163,9 @@ struct AuditCommand: ParsableCommand {
 
     // MARK: records
 
-    private func auditRecord(_ file: String, on devices: [PlannedDevice], _ reports: inout [AuditReport], _ cases: inout [GoldenLine]) throws {
-        let start = ContinuousClock.now
+    private func auditRecord(_ file: String, _ reports: inout [AuditReport], _ cases: inout [GoldenLine]) throws {
+        let start = ContinuousClock.now, precision = products.precision ?? .float32
+        let devices = try plannedDevices(precision)
         if let audit = try Audit.recorded(at: file, samples: samples, precision: precision) {
             reports.append(try report(audit, on: devices, since: start))
             return
@@ -167,7 +173,7 @@ struct AuditCommand: ParsableCommand {
         for planned in devices {
             var line = GoldenLine(device: planned.selector, plan: planned.plan, name: file, passed: false, worst: "", error: .infinity, tolerance: 0)
             do {
-                let result = try GoldenCheck.run(path: file, on: try Device.open(planned.selector, plan: planned.plan, precision: precision))
+                let result = try GoldenCheck.run(path: file, on: try Device.open(planned.selector, plan: planned.plan, precision: planned.precision))
                 (line.name, line.passed, line.worst, line.error, line.tolerance) = (result.name, result.passed, result.worst, result.error, result.tolerance)
             } catch let error as CarouselError where error.status != .badData && error.status != .missingInput {
                 line.problem = "\(error)"

@@ -96,8 +96,16 @@ struct CheckCommand: ParsableCommand {
     private func selectors() throws -> [String] {
         switch device {
         case .one(let selector): [selector.text]
-        case .all: try Device.available().devices.map(\.selector) + (golden.isEmpty ? [] : ["reference"])
+        case .all: try Self.devices(computingIn: products.precision ?? .float32) + (golden.isEmpty ? [] : ["reference"])
         }
+    }
+
+    /// All devices; those that do not compute in the precision are left out, and it is said.
+    static func devices(computingIn precision: Precision) throws -> [String] {
+        let all = try Device.available().devices.map(\.selector)
+        let able = all.filter { Device.precisions($0).contains(precision) }
+        for selector in all where !able.contains(selector) { Console.message("\(selector) does not compute in \(precision.rawValue)") }
+        return able
     }
 
     /// A device that cannot run a case has failed it; a file that is not a case is bad input.

@@ -53,7 +53,8 @@ struct SummaryCommand: ParsableCommand {
             return
         }
         let backend = try target.open()
-        let (configuration, model) = try model(on: backend)
+        var (configuration, model) = try model(on: backend)
+        configuration.training.precision = backend.precision
         let optimizer = try Optimizer(configuration.training.optimizer, clipping: configuration.training.clipping, store: model.store)
         let batch = batchSize ?? configuration.training.batchSize, steps = steps ?? configuration.preparation.maximumLength
         guard batch * steps <= Int(Int32.max) else {

@@ -43,7 +43,7 @@ public final class CPUBackend: MemoryPlanner {
     /// For a planner: buffers are counted but have no memory.
     private let isPlanner: Bool
     let instructions: InstructionSet
-    /// float32 or bfloat16, to the same bits with all instructions that have a fused multiply-add.
+    /// float32 or bfloat16, to the same bits with AVX2 and AVX-512.
     public let precision: Precision
     /// How work is cut; never changes a result.
     public let tuning: CPUTuning
@@ -126,7 +126,7 @@ public final class CPUBackend: MemoryPlanner {
         if precision != .float32 {
             details.append("products in \(precision.rawValue)" + (instructions == .avx512bfloat16 ? "" : ", emulated and no faster than float32"))
         }
-        if let blas = cvContextBLASDescription(context) {
+        if precision == .float32, let blas = cvContextBLASDescription(context) {
             details.append("BLAS: " + String(cString: blas))
         } else {
             details.append("BLAS: not used, own \(instructions.name) matrix product")

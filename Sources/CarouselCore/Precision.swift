@@ -30,8 +30,8 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
     public var unitRoundoff: Double {
         switch self {
         case .float32: 0x1p-24
-        case .bfloat16: 0x1p-9
-        case .float16: 0x1p-12
+        case .bfloat16: 0x1p-8
+        case .float16: 0x1p-11
         }
     }
 

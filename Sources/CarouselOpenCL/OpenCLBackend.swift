@@ -116,7 +116,8 @@ public final class OpenCLBackend: MemoryPlanner {
                           details: ["\(family.rawValue) kernels", device.languageVersion,
                                     "\(device.localMemory) bytes of local memory"] + device.extensions
                               + (tuning.name == Tuning.table[0].name ? [] : ["tuning \(tuning.name)"])
-                              + (tuned.measured.isEmpty ? [] : ["\(tuned.measured.count) measured sizes"]))
+                              + (tuned.measured.isEmpty ? [] : ["\(tuned.measured.count) measured sizes, "
+                                  + SHA256.hexadecimal(of: tuned.measured.map { "\($0.choice.subject) \($0.choice.text)" }.joined(separator: "\n")).prefix(8)]))
         try findMatrixUnits(environment: environment)
     }
 

@@ -18,8 +18,8 @@ public enum Tolerance {
     /// Squared norms: a tree of positive terms.
     public static let norm = 2e-6
     /// One layer over one sequence, forward and backward: the goal of the house. In lower precision a state that differs by
-    /// a rounding of float32 may round to the other neighbour as an operand, and differ by twice the unit roundoff.
-    public static func recurrent(_ precision: Precision) -> Double { precision == .float32 ? 1e-5 : 2 * precision.unitRoundoff }
+    /// a rounding of float32 may round to the other neighbour as an operand, which is off by two unit roundoffs, times a weight.
+    public static func recurrent(_ precision: Precision) -> Double { precision == .float32 ? 1e-5 : precision.unitRoundoff }
 
     /// Sums of `depth` terms of both signs: errors grow with √depth.
     public static func sum(depth: Int) -> Double { 1e-6 + 2.5e-7 * Double(depth).squareRoot() }

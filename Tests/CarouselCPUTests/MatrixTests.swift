@@ -74,6 +74,28 @@ import Testing
         #expect(worst < 1e-4)
     }
 
+    /// The processor's bfloat16 instruction, and two fused multiply-adds in its place; any number of threads.
+    @Test(arguments: cases + [Case(m: 70, n: 70, k: 2500), Case(m: 210, n: 200, k: 1601), Case(m: 5, n: 40, k: 1100)])
+    func bfloat16ProductsAreTheSameBits(_ c: Case) throws {
+        var random = SeededGenerator(seed: 13)
+        func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.uniform() * 2 - 1) } }
+        let a = values(c.m * c.k), b = values(c.k * c.n)
+        for (transposeA, transposeB) in [(false, false), (false, true), (true, false), (true, true)] {
+            var results: [[UInt32]] = []
+            for set in VectorMathTests.available where set != .plain {
+                for threads in [1, 3] {
+                    let backend = try CPUBackend(threads: threads, useBLAS: false, instructions: set, precision: .bfloat16)
+                    let target = try backend.makeTensor(shape: [c.m, c.n])
+                    try backend.multiply(MatrixProduct(
+                        backend.makeTensor(a, shape: transposeA ? [c.k, c.m] : [c.m, c.k]), transposeA: transposeA,
+                        backend.makeTensor(b, shape: transposeB ? [c.n, c.k] : [c.k, c.n]), transposeB: transposeB, into: target))
+                    results.append(try backend.readFloats(target).map(\.bitPattern))
+                }
+            }
+            for other in results.dropFirst() { #expect(other == results[0], "\(c), transposed \(transposeA) \(transposeB)") }
+        }
+    }
+
     @Test func columnSumsAddAllRows() throws {
         let backend = try CPUBackend(threads: 2)
         let x = try backend.makeTensor((0..<1000 * 37).map { Float($0 % 37) }, shape: [1000, 37])

@@ -163,12 +163,12 @@ static void packTransposed(long K, long rows, const float *a, long lda, float *p
 }
 
 /// Rows row ..< row + rows and `kb` of k from k0 on of op(a) as a tile reads them: one after the other for `tiles`, tile by
-/// tile for `tilesAcross`. `area` holds rows x depth floats, twice if a is transposed.
+/// tile for `tilesAcross`. `area` holds rows x depth floats, twice for pairs of a transposed a.
 static void packLeft(const cvProduct *p, long row, long rows, long k0, long kb, float *area) {
     if (!p->transposeA) return pairColumns(rows, kb, p->a + row * p->lda + k0, p->lda, area);
     const float *a = p->a + k0 * p->lda + row;
     if (!p->bfloat16) return packTransposed(kb, rows, a, p->lda, area);
-    float *pairs = area + rows * depth;
+    float *pairs = area + rows * pairsIn(kb);
     pairRows(kb, rows, a, p->lda, pairs, rows);
     packTransposed(pairsIn(kb), rows, pairs, rows, area);
 }

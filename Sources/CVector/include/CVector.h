@@ -59,7 +59,7 @@ typedef struct {
     bool accumulate;
     /// [m] += the sums over k of op(a), unrounded; only for a transposed `a`. NULL: not wanted.
     float *sumsOfA;
-    /// Operands are rounded to bfloat16, to the same bits with any instructions that have a fused multiply-add.
+    /// Operands are rounded to bfloat16, to the same bits with AVX2 and AVX-512.
     bool bfloat16;
 } cvProduct;
 

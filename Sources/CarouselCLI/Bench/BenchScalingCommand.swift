@@ -27,9 +27,12 @@ struct BenchScalingCommand: ParsableCommand {
 
     func run() throws {
         try options.run("scaling") { subject in
-            let selector = subject.backend.info.selector, plan = subject.backend.plan, precision = subject.backend.precision
+            let selector = subject.backend.info.selector, plan = options.plan, precision = subject.backend.precision
             let benchmark = ScalingBenchmark(axes: axes.axes, points: points, seconds: seconds,
-                                             opening: { try Device.open(selector, plan: plan, precision: precision) }, status: Console.status)
+                                             opening: {
+                                                 try plan.map { try Device.open(selector, plan: $0, precision: precision) }
+                                                     ?? Device.open(selector, precision: precision)
+                                             }, status: Console.status)
             return try benchmark.run(machine: subject.machine)
         }
     }

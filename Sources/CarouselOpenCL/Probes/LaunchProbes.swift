@@ -61,7 +61,10 @@ extension ProbeMachine {
             try queue.finish()
         }
         host = [Float](repeating: 1, count: 1 << 22)
-        let writing = try time(3) { try host.withUnsafeBytes { try queue.write($0, to: x, at: 0) } }
+        let writing = try time(3) {
+            try host.withUnsafeBytes { try queue.write($0, to: x, at: 0) }
+            try queue.finish()
+        }
         var facts = [ProbeAnswer.Fact(name: "reading 4 bytes", value: reading * 1e6, unit: "µs"),
                      ProbeAnswer.Fact(name: "writing 256 KiB and waiting", value: small * 1e6, unit: "µs"),
                      ProbeAnswer.Fact(name: "writing 16 MiB", value: Double(host.count * 4) / writing * 1e-9, unit: "GB/s")]

@@ -54,7 +54,7 @@ extension OpenCLBackend {
             } else {
                 matrixUnits = wanted
             }
-        } catch let error as CarouselError where error.status == .internalError {
+        } catch let error as CarouselError where error.status == .internalError || error.status == .outOfMemory {
             // A device older than the instructions, or a driver that does not take them.
             let lines = error.message.split(separator: "\n")
             note("matrix units not used: \(lines.first ?? "")")

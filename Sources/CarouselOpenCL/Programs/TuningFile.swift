@@ -92,13 +92,17 @@ extension OpenCLBackend: Tunable {
         }
     }
 
-    public var tuningChoices: [TuningChoice] { shippedTuning.choices(family, precision) }
+    /// Products on matrix units have no sizes of their own.
+    public var tuningChoices: [TuningChoice] {
+        shippedTuning.choices(family, precision).filter { matrixUnits == nil || ProductTile(sizes: $0.sizes) == nil }
+    }
 
     public func alternatives(to choice: TuningChoice) -> [TuningChoice] { Tuning.neighbours(of: choice).filter(hasRoom) }
 
     public func choose(_ choice: TuningChoice) throws {
         var next = tuning
-        guard hasRoom(choice), next.apply(choice) else {
+        // The sizes inside the program are made to fit where they are used.
+        guard tuningChoices.contains(choice) || hasRoom(choice), next.apply(choice) else {
             throw CarouselError(.badConfiguration, "\(info.selector) cannot compute \(choice.subject) with \(choice.text)")
         }
         tuning = next

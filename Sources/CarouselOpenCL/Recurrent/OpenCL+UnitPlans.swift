@@ -91,8 +91,7 @@ extension OpenCLBackend {
     private var meetingPatience: Int { device.type == .cpu ? 1 << 30 : 1 << 22 }
 
     private func unitDefines(_ pass: RecurrentPass, _ tiling: RecurrentTiling, persistent: Bool) -> KernelDefines {
-        defines(pass) + tiling.defines + ["PLAN": persistent ? 2 : 1, "UNROLL": device.type == .cpu ? 0 : 1,
-                                          "NVIDIA": device.vendor.contains("NVIDIA") ? 1 : 0]
+        defines(pass) + tiling.defines + ["PLAN": persistent ? 2 : 1, "UNROLL": device.type == .cpu ? 0 : 1]
     }
 
     private func requiredTiling(gates: Int, hidden: Int, depth: Int) throws -> RecurrentTiling {

@@ -102,13 +102,13 @@ extension RecurrentCase {
     /// A state: of order 1, unless it is the only one and happens to be near 0.
     private func stateOutput(_ run: CaseRun, _ name: String, _ shape: Shape, _ tolerance: Double,
                        _ meaning: IndexMeaning) throws -> Tensor {
-        try run.output(name, shape, run.recurrentTolerance, meaning, smallestScale: 0.1)
+        try run.output(name, shape, tolerance, meaning, smallestScale: 0.1)
     }
 
     /// A weight's gradient: a sum over the packed rows, of order √N.
     private func weightGradient(_ run: CaseRun, _ name: String, _ shape: Shape, _ tolerance: Double,
                      _ meaning: IndexMeaning) throws -> Tensor {
-        try run.accumulator(name, shape, run.recurrentTolerance, meaning, smallestScale: 0.03 * Double(rows).squareRoot())
+        try run.accumulator(name, shape, tolerance, meaning, smallestScale: 0.03 * Double(rows).squareRoot())
     }
 
     private func makePass(_ run: CaseRun, _ layout: SequenceLayout) throws -> RecurrentPass {

@@ -62,6 +62,7 @@ struct CheckpointManifest: Codable, Sendable, Equatable {
         guard (0...most).contains(state.step), (0...state.step).contains(state.stepInEpoch), (0...state.step).contains(state.epoch),
               state.records.map(\.epoch) == Array(1..<state.records.count + 1), state.records.count == state.epoch,
               state.best.map({ (1...max(1, state.epoch)).contains($0.epoch) }) ?? true, (0...most).contains(state.epochTokens), self.bytes >= 0,
+              state.lossScale.map({ (0x1p-24...0x1p24).contains($0.scale) && (0...most).contains($0.goodSteps) }) ?? true,
               !tensors.contains("/"), tensors.hasSuffix(".safetensors") else {
             throw bad("does not describe a training")
         }

@@ -53,7 +53,7 @@ public enum GoldenCheck {
         }
         if backend.precision != .float32 {
             // What was recorded has no rounded operands.
-            for i in comparisons.indices { comparisons[i].tolerance = max(comparisons[i].tolerance, 16 * backend.precision.unitRoundoff) }
+            for i in comparisons.indices { comparisons[i].tolerance = max(comparisons[i].tolerance, AuditTolerance.recorded(backend.precision)) }
         }
         let worst = comparisons.max { $0.error / $0.tolerance < $1.error / $1.tolerance }!
         return GoldenResult(name: URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent,

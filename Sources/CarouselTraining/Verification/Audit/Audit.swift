@@ -19,6 +19,8 @@ public final class Audit {
     /// What a device should compute: the reference's numbers, or recorded ones.
     let expected: AuditTrace
     let meaning: ParameterMeaning
+    /// Whether `expected` was read from a file.
+    private let isRecorded: Bool
     /// How far rounding-size noise in the weights moves each tensor in Double, by kind and name.
     private var sensitivity: [String: Double] = [:]
 
@@ -62,6 +64,7 @@ public final class Audit {
         kinkDistance = best.distance
         moves = best.attempt
         expected = recorded ?? best.trace
+        isRecorded = recorded != nil
         meaning = ParameterMeaning(audited.model, words: audited.words)
         // The noise is judged by the reference's own trace, whatever was recorded.
         for draw in 1...AuditTolerance.noiseDraws {
@@ -78,7 +81,7 @@ public final class Audit {
 
     /// Judges one device with one plan. An error of the device is a failed audit.
     public func run(on backend: any Backend) -> AuditedDevice {
-        var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend.scalarType)
+        var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend)
         do {
             result = try judge(backend)
         } catch {
@@ -96,13 +99,13 @@ public final class Audit {
         }
         let clock = ContinuousClock()
         let begin = clock.now
-        var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend.scalarType)
+        var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend)
         let replay = try OptimizerReplay(audited, oracle: oracle, meaning: meaning)
         // Row by row on every device, as in a training with a large vocabulary: the rule of a whole buffer is audited beside it,
         // on all other parameters. In double precision both sides must be the same numbers, so they sum in the same order.
         let rowSteps = backend.scalarType == .float64 ? RowSteps.never : .always
         let trace = try AuditSubject(audited, on: backend, rowSteps: rowSteps).trace(from: start, trainingSteps: limits.trainingSteps, replay: replay)
-        let isExact = expected.isDouble && backend.scalarType == .float64
+        let isExact = expected.isDouble && backend.scalarType == .float64 && precision == .float32
         result.take(compare(trace, with: expected, isExact: isExact) + replay.tensors)
         result.seconds = (clock.now - begin).seconds
         return result
@@ -165,7 +168,7 @@ public final class Audit {
         var tensor = AuditTensor(kind: kind, name: name, maximum: measure.maximum, rms: measure.rms, tolerance: base ?? AuditTolerance.exact, worst: place,
                                  got: got.indices.contains(at) ? got[at] : .nan, expected: wanted.indices.contains(at) ? wanted[at] : .nan,
                                  verdict: .passed)
-        guard let base = base.map({ AuditTolerance.rounded($0, precision) }) else {
+        guard let base = base.map({ AuditTolerance.rounded($0, precision, isRecorded: isRecorded) }) else {
             tensor.verdict = measure.maximum <= tensor.tolerance ? .passed : .failed
             return tensor
         }

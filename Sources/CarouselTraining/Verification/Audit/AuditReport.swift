@@ -7,7 +7,7 @@ public struct AuditedDevice: Codable, Sendable {
     public var name: String
     public var driver: String
     public var plan: String
-    /// `float32`, `float64`
+    /// `float32`, `float64`, or what the operands of products are rounded to
     public var precision: String
     public private(set) var tensors: [AuditTensor]
     /// Failed if any tensor failed or the device could not compute; else undecided if any tensor is.
@@ -16,12 +16,12 @@ public struct AuditedDevice: Codable, Sendable {
     public private(set) var problem: String?
     public var seconds: Double
 
-    init(info: DeviceInfo, plan: String, precision: ElementType) {
+    init(info: DeviceInfo, plan: String, precision backend: any Backend) {
         device = info.selector
         name = info.name
         driver = info.driver
         self.plan = plan
-        self.precision = precision.rawValue
+        precision = backend.precision == .float32 ? backend.scalarType.rawValue : backend.precision.rawValue
         tensors = []
         seconds = 0
     }

@@ -22,10 +22,13 @@ enum AuditTolerance {
     static let differences = 1e-6
 
     /// `base` for products of lower precision, where a number that differs by a rounding of float32 may round to the other
-    /// neighbour.
-    static func rounded(_ base: Double, _ precision: Precision) -> Double {
-        precision == .float32 ? base : base + 2 * precision.unitRoundoff
+    /// neighbour; and for numbers that were recorded in full precision.
+    static func rounded(_ base: Double, _ precision: Precision, isRecorded: Bool) -> Double {
+        precision == .float32 ? base : isRecorded ? max(base, recorded(precision)) : base + precision.unitRoundoff
     }
+
+    /// A device of lower precision beside what nobody rounded.
+    static func recorded(_ precision: Precision) -> Double { 8 * precision.unitRoundoff }
 
     /// Two implementations in double precision, as for the other recorded cases.
     static let exact = 1e-8
