@@ -55,7 +55,7 @@ struct TuneCommand: ParsableCommand {
             throw CarouselError(.usage, "\(EnvironmentSettings.tuning.rawValue) is \"\(named)\": measured sizes would not be used", hint: "unset it")
         }
         // Refused before minutes are spent: without a folder there is nothing to keep.
-        _ = try tunable.tuningFile(with: [])
+        _ = try tunable.tuningFile(with: [], replacing: [])
         let tuner = Tuner(on: tunable, seconds: 60 * minutes, status: Console.status)
         let outcomes = try tuner.run()
         let file = try tuner.save(outcomes)

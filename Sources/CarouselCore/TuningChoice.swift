@@ -47,7 +47,7 @@ public protocol Tunable: Backend {
     /// Computes with these sizes from now on.
     /// - Throws: `badConfiguration` for sizes that no kernel has or the device has no room for.
     func choose(_ choice: TuningChoice) throws
-    /// The file from which later runs on this device take `measured`, with what it held for other subjects.
+    /// The file from which later runs on this device take `measured`, in place of what it held for `subjects`.
     /// - Throws: `cannotCreateOutput` where there is no folder for it.
-    func tuningFile(with measured: [MeasuredChoice]) throws -> (folder: String, name: String, text: String)
+    func tuningFile(with measured: [MeasuredChoice], replacing subjects: Set<String>) throws -> (folder: String, name: String, text: String)
 }

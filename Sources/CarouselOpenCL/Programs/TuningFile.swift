@@ -108,13 +108,12 @@ extension OpenCLBackend: Tunable {
         tuning = next
     }
 
-    public func tuningFile(with measured: [MeasuredChoice]) throws -> (folder: String, name: String, text: String) {
+    public func tuningFile(with measured: [MeasuredChoice], replacing subjects: Set<String>) throws -> (folder: String, name: String, text: String) {
         guard let folder = tuningFolder else {
             throw CarouselError(.cannotCreateOutput, "there is no cache folder to keep measured sizes in",
                                 hint: "set HOME or XDG_CACHE_HOME, and CAROUSEL_KERNEL_CACHE not to off")
         }
         let owner = try TuningFile.Owner(device, sources: programs.sources)
-        let subjects = Set(tuningChoices.map(\.subject))
         let others = ((try? TuningFile.load(owner, in: folder)) ?? []).filter { !subjects.contains($0.choice.subject) }
         return (folder.path, TuningFile.place(owner, in: folder).lastPathComponent, try TuningFile(owner, others + measured).text())
     }

@@ -58,12 +58,14 @@ public struct Tuner {
         return outcomes
     }
 
-    /// Writes what was clearly faster where later runs find it, in place of what was kept before.
+    /// Writes what was clearly faster where later runs find it, in place of what was kept before for the same work.
     /// - Returns: the file's path.
     /// - Throws: `cannotCreateOutput`, `inputOutput`.
     public func save(_ outcomes: [Outcome]) throws -> String {
         let better = outcomes.filter { $0.best != $0.plain }.map { MeasuredChoice($0.best, gain: $0.gain) }
-        let file = try device.tuningFile(with: better)
+        // A search that found nothing because its time was up says nothing against what an earlier one found.
+        let settled = outcomes.filter { $0.isComplete || $0.best != $0.plain }.map(\.plain.subject)
+        let file = try device.tuningFile(with: better, replacing: Set(settled))
         try DurableFile.makeFolder(file.folder)
         try DurableFile.replace(file.name, in: file.folder) { try $0.write(file.text) }
         return file.folder + "/" + file.name
