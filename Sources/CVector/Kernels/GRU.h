@@ -30,10 +30,10 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        keepPrevious(p, n, m, h);
+        Rows multiplied = keepPrevious(p, row, n, m, h);
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 3 * H);
-        gateProducts(s, work, m, H, H, 3, h, u, &coming);
+        gateProducts(s, work, m, H, H, 3, multiplied, u, &coming);
         for (long r = 0; r < m; r++) {
             GRURow x = {projectionRow(p, n + r, 3 * H), s->bias, h.base + r * h.ld,
                         p->gates ? p->gates + (n + r) * 3 * H : NULL,
@@ -57,19 +57,19 @@ static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, lo
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        keepPrevious(p, n, m, h);
+        Rows multiplied = keepPrevious(p, row, n, m, h);
         float *reset = p->gates ? p->candidate + n * H : resetArea;
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 3 * H);
-        gateProducts(s, work, m, H, H, 2, h, u, &coming);
+        gateProducts(s, work, m, H, H, 2, multiplied, u, &coming);
         for (long q = 0; q < m; q++) {
-            const float *a = projectionRow(p, n + q, 3 * H), *h0 = h.base + q * h.ld;
+            const float *a = projectionRow(p, n + q, 3 * H), *x = multiplied.base + q * multiplied.ld;
             float *kept = p->gates ? p->gates + (n + q) * 3 * H : NULL;
             const V *uq = u + q * 2;
             FOR_VECTORS(H, {
                 V r = activated(sigma, loadN(a + i, w) + load(s->bias + i) + uq[0]);
                 V z = activated(sigma, loadN(a + H + i, w) + load(s->bias + Hp + i) + uq[1]);
-                storeN(reset + q * H + i, r * loadN(h0 + i, w), w);
+                storeN(reset + q * H + i, r * loadN(x + i, w), w);
                 storeN(kept ? kept + H + i : zArea + q * H + i, z, w);
                 if (kept) storeN(kept + i, r, w);
                 uq += gateStride(s, 2);
@@ -131,19 +131,20 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
         if (m == 0) continue;
         startGradients(p, s, row, t, dh, NULL);
         float *gates = p->gates + n * G;
-        const float *h0 = p->previousH + n * H;
+        const float *mask = rowOf(p->mask, row, H);
+        Rows h0 = before(p, s, row, t, p->y, p->h0, H);
         if (p->resetAfter) {
             for (long q = 0; q < m; q++) {
                 const float *dy = rowOf(p->dy, n + q, H);
                 float *candidate = p->candidate + (n + q) * H;
-                if (usual) gruGradientsAfter(H, gates + q * G, candidate, h0 + q * H, dy, dh + q * H, dU + q * G, cvTanh, cvSigmoid);
-                else gruGradientsAfter(H, gates + q * G, candidate, h0 + q * H, dy, dh + q * H, dU + q * G, f, sigma);
+                if (usual) gruGradientsAfter(H, gates + q * G, candidate, h0.base + q * h0.ld, dy, dh + q * H, dU + q * G, cvTanh, cvSigmoid);
+                else gruGradientsAfter(H, gates + q * G, candidate, h0.base + q * h0.ld, dy, dh + q * H, dU + q * G, f, sigma);
             }
-            if (t > 0 || p->dh0) stepProduct(m, G, dU, G, s->first, H, dh, H, true, pairs);
+            if (t > 0 || p->dh0) maskedProduct(m, G, dU, G, s->first, H, dh, H, true, mask, pairs);
             continue;
         }
         for (long q = 0; q < m; q++) {
-            const float *dy = rowOf(p->dy, n + q, H);
+            const float *dy = rowOf(p->dy, n + q, H), *h = h0.base + q * h0.ld;
             float *gate = gates + q * G;
             float *d = dh + q * H;
             FOR_VECTORS(H, {
@@ -151,22 +152,24 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 V c = loadN(gate + 2 * H + i, w);
                 V total = loadN(d + i, w) + optional(dy, i, w);
                 storeN(gate + 2 * H + i, total * (splat(1.0f) - z) * derivative(f, c), w);
-                storeN(gate + H + i, total * (loadN(h0 + q * H + i, w) - c) * derivative(sigma, z), w);
+                storeN(gate + H + i, total * (loadN(h + i, w) - c) * derivative(sigma, z), w);
                 storeN(d + i, total * z, w);
             });
         }
-        stepProduct(m, H, gates + 2 * H, G, s->second, H, dReset, H, false, pairs);
+        // Masked: the gradient of r ⊙ h(t − 1) before the mask.
+        maskedProduct(m, H, gates + 2 * H, G, s->second, H, dReset, H, false, mask, pairs);
         for (long q = 0; q < m; q++) {
+            const float *h = h0.base + q * h0.ld;
             float *gate = gates + q * G;
             float *d = dh + q * H;
             FOR_VECTORS(H, {
                 V r = loadN(gate + i, w);
                 V dr = loadN(dReset + q * H + i, w);
                 storeN(d + i, fma_(dr, r, loadN(d + i, w)), w);
-                storeN(gate + i, dr * loadN(h0 + q * H + i, w) * derivative(sigma, r), w);
+                storeN(gate + i, dr * loadN(h + i, w) * derivative(sigma, r), w);
             });
         }
-        if (t > 0 || p->dh0) stepProduct(m, 2 * H, gates, G, s->first, H, dh, H, true, pairs);
+        if (t > 0 || p->dh0) maskedProduct(m, 2 * H, gates, G, s->first, H, dh, H, true, mask, pairs);
     }
     keepInitialGradients(p, s, row, dh, NULL);
 }

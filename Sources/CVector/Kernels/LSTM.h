@@ -36,7 +36,7 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
         if (!p->c && t > 0) c0 = (Rows){cell, H};
         float *c = p->c ? p->c + n * H : cell;
         float *hidden = !p->wHR ? p->y + n * R : p->projected ? p->projected + n * H : unprojected;
-        keepPrevious(p, n, m, h);
+        h = keepPrevious(p, row, n, m, h);
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 4 * H);
         gateProducts(s, work, m, H, R, 4, h, u, &coming);
@@ -99,7 +99,7 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
             if (usual) lstmGradients(H, gates, c, cBefore, d, dy, dc + r * H, cvTanh, cvSigmoid);
             else lstmGradients(H, gates, c, cBefore, d, dy, dc + r * H, p->activation, p->recurrentActivation);
         }
-        if (t > 0 || p->dh0) stepProduct(m, 4 * H, p->gates + n * 4 * H, 4 * H, s->first, R, dh, R, false, pairs);
+        if (t > 0 || p->dh0) maskedProduct(m, 4 * H, p->gates + n * 4 * H, 4 * H, s->first, R, dh, R, false, rowOf(p->mask, row, R), pairs);
     }
     keepInitialGradients(p, s, row, dh, dc);
 }

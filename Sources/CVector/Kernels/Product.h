@@ -207,10 +207,10 @@ static void productBlock(const cvProduct *p, const float *packed, long row, long
     }
 }
 
-/// out [rows, n] (= or +=) a [rows, K] · packed [K, n]; the step of a time loop. `pairs` holds rows x pairs of K in
-/// bfloat16, else NULL.
-static void stepProduct(long rows, long K, const float *a, long lda, const float *packed, long n, float *out, long ldo,
-                        bool accumulate, float *pairs) {
+/// out [rows, n] (= or +=) mask ⊙ (a [rows, K] · packed [K, n]); the step of a time loop. `mask` [rows, n] or NULL; `pairs` holds
+/// rows x pairs of K in bfloat16, else NULL.
+static void maskedProduct(long rows, long K, const float *a, long lda, const float *packed, long n, float *out, long ldo,
+                          bool accumulate, const float *mask, float *pairs) {
     V tile[6 * PANEL];
     if (pairs) {
         pairColumns(rows, K, a, lda, pairs);
@@ -229,10 +229,16 @@ static void stepProduct(long rows, long K, const float *a, long lda, const float
                 for (long j = 0; j < vectors; j++) {
                     long w = n - column - j * WIDTH;
                     V v = tile[r * vectors + j];
+                    if (mask) v *= loadN(mask + (i + r) * n + column + j * WIDTH, w);
                     if (accumulate) v += loadN(to + j * WIDTH, w);
                     storeN(to + j * WIDTH, v, w);
                 }
             }
         }
     }
+}
+
+SMALL void stepProduct(long rows, long K, const float *a, long lda, const float *packed, long n, float *out, long ldo, bool accumulate,
+                       float *pairs) {
+    maskedProduct(rows, K, a, lda, packed, n, out, ldo, accumulate, NULL, pairs);
 }

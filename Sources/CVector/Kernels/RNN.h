@@ -7,7 +7,7 @@ static void rnnForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        keepPrevious(p, n, m, h);
+        h = keepPrevious(p, row, n, m, h);
         stepProduct(m, h.ld ? H : 0, h.base, h.ld, s->first, H, p->y + n * H, H, false, pairs);
         for (long r = 0; r < m; r++) {
             const float *a = projectionRow(p, n + r, H);
@@ -40,7 +40,7 @@ static void rnnBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 storeN(gate + i, total * derivative(p->activation, loadN(gate + i, w)), w);
             });
         }
-        if (t > 0 || p->dh0) stepProduct(m, H, p->gates + n * H, H, s->first, H, dh, H, false, pairs);
+        if (t > 0 || p->dh0) maskedProduct(m, H, p->gates + n * H, H, s->first, H, dh, H, false, rowOf(p->mask, row, H), pairs);
     }
     keepInitialGradients(p, s, row, dh, NULL);
 }

@@ -33,9 +33,17 @@ SMALL void copyRow(float *to, const float *from, long width) {
     if (from) memcpy(to, from, sizeof(float) * (size_t)width); else memset(to, 0, sizeof(float) * (size_t)width);
 }
 
-static void keepPrevious(const cvRecurrent *p, long n, long m, Rows h) {
-    if (!p->previousH) return;
-    for (long i = 0; i < m; i++) copyRow(p->previousH + (n + i) * p->state, h.base + i * h.ld, p->state);
+/// Keeps what W_hh multiplies in rows n ..< n + m, sequences `row` on, and returns it: the states h, masked if there is a mask.
+static Rows keepPrevious(const cvRecurrent *p, long row, long n, long m, Rows h) {
+    if (!p->previousH) return h;
+    float *kept = p->previousH + n * p->state;
+    for (long r = 0; r < m; r++) {
+        const float *from = h.base + r * h.ld, *mask = rowOf(p->mask, row + r, p->state);
+        float *to = kept + r * p->state;
+        if (!mask) copyRow(to, from, p->state);
+        else FOR_VECTORS(p->state, storeN(to + i, loadN(mask + i, w) * loadN(from + i, w), w););
+    }
+    return p->mask && h.ld ? (Rows){kept, p->state} : h;
 }
 
 /// Copies final states of the rows that end with step t; t = −1 stands for rows of length 0.
