@@ -42,6 +42,7 @@ public enum Requirements {
             && p.y.shape == [n, r] && p.hT.shape == [b, r]
             && (p.weights.bIH == nil || p.weights.bIH!.count == g) && (p.weights.bHH == nil || p.weights.bHH!.count == g)
             && (p.h0 == nil || p.h0!.shape == [b, r]) && (p.c0 == nil || p.c0!.shape == [b, h])
+            && (p.mask == nil || p.mask!.shape == [b, r] && p.activations != nil)
             && (p.cell.kind == .lstm) == (p.cT != nil) && (p.cT == nil || p.cT!.shape == [b, h])
         if let wHR = p.weights.wHR { fits = fits && p.cell.kind == .lstm && wHR.shape == [r, h] } else { fits = fits && r == h }
         switch p.input {
@@ -57,7 +58,7 @@ public enum Requirements {
         switch p.input { case .dense(let t): x = t; case .indexed(let t, _): x = t }
         try check(fits, "\(p.cell.kind.rawValue) forward, N \(n), B \(b)",
                   ["x": x, "wIH": p.weights.wIH, "wHH": p.weights.wHH, "wHR": p.weights.wHR, "bIH": p.weights.bIH,
-                   "bHH": p.weights.bHH, "h0": p.h0, "c0": p.c0, "y": p.y, "hT": p.hT, "cT": p.cT,
+                   "bHH": p.weights.bHH, "h0": p.h0, "c0": p.c0, "mask": p.mask, "y": p.y, "hT": p.hT, "cT": p.cT,
                    "gates": p.activations?.gates])
     }
 

@@ -16,7 +16,7 @@ struct RecurrentGradientPart {
     let stride: Int
     let firstColumn: Int
     let width: Int
-    /// [N, R]
+    /// [N, R], masked if there is a mask.
     let multiplied: Tensor
 }
 
@@ -29,6 +29,7 @@ extension OpenCLBackend {
         guard pass.layout.layout.rows > 0 else { return }
         let operands = try recurrentOperands(pass)
         if family == .gpu {
+            try maskFirstStates(pass)
             let plan = chooseRecurrentPlan(pass)
             if plan != .stepwise { return try unitsForward(pass, operands, persistent: plan == .persistent) }
         }
@@ -86,6 +87,42 @@ extension OpenCLBackend {
     /// Work-groups of the `rows` plan for a batch. Sequences without steps lie at the end and need none.
     func rowGroups(_ pass: RecurrentPass) -> Int {
         ((pass.layout.layout.activeRows.first ?? 0) + tuning.blockRows - 1) / tuning.blockRows
+    }
+
+    /// What W_hh multiplies in the step whose first row is `row`, forward: the running states, or the masked ones that the step before
+    /// has kept.
+    func multiplied(_ pass: RecurrentPass, from row: Int) -> Tensor {
+        guard pass.mask != nil, let kept = pass.activations?.previousH else { return pass.hT }
+        return kept.dropping(row * pass.weights.stateWidth)
+    }
+
+    /// [·, R] h(t − 1) of the sequences in step t, on the way back. Before the first step without an initial state that is 0, as is what
+    /// was kept then.
+    func statesBefore(_ t: Int, _ pass: RecurrentPass, _ kept: RecurrentActivations) -> Tensor {
+        t > 0 ? pass.y.dropping(pass.layout.layout.offsets[t - 1] * pass.weights.stateWidth) : pass.h0 ?? kept.previousH
+    }
+
+    /// Sequences that have a step after step t.
+    func running(after t: Int, _ layout: SequenceLayout) -> Int { t + 1 < layout.steps ? layout.activeRows[t + 1] : 0 }
+
+    /// What W_hh multiplies in the first step, where there is a mask. The kernels of a step write that of the next.
+    private func maskFirstStates(_ pass: RecurrentPass) throws {
+        guard let mask = pass.mask, let kept = pass.activations?.previousH else { return }
+        let first = 0..<(pass.layout.layout.activeRows.first ?? 0)
+        guard let h0 = pass.h0 else { return try fill(kept.rows(first), with: 0) }
+        try keep(h0.rows(first), maskedBy: mask, in: kept.rows(first))
+    }
+
+    /// The states [B_t, R] of a step, masked if there is a mask, in rows of `previousH`.
+    func keep(_ states: Tensor, maskedBy mask: Tensor?, in kept: Tensor) throws {
+        guard let mask else { return try copy(states, to: kept) }
+        try multiply(mask.rows(0..<states.shape[0]), states, into: kept, accumulate: false)
+    }
+
+    /// The gradients of the first `rows` states from those of what W_hh multiplied.
+    func maskCarry(_ pass: RecurrentPass, _ carry: Tensor, rows: Int) throws {
+        guard let mask = pass.mask else { return }
+        try multiply(mask.rows(0..<rows), carry.rows(0..<rows), into: carry.rows(0..<rows), accumulate: false)
     }
 
     func defines(_ pass: RecurrentPass) -> KernelDefines {

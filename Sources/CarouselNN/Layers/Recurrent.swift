@@ -22,7 +22,10 @@ final class Recurrent: Layer {
     /// Width of the merged directions.
     private var mergedWidth: Int { configuration.bidirectional == .concat ? 2 * stateWidth : stateWidth }
 
-    init(_ kind: RecurrentCell.Kind, _ configuration: RecurrentConfiguration, inputWidth: Int, index: Int,
+    /// - Parameters:
+    ///   - index: its number among the recurrent layers.
+    ///   - number: its number among all layers.
+    init(_ kind: RecurrentCell.Kind, _ configuration: RecurrentConfiguration, inputWidth: Int, index: Int, number: Int,
          initializer: InitializerFamily, wantsInputGradient: Bool, store: ParameterStore) {
         name = "\(kind.rawValue) \(index)"
         self.configuration = configuration
@@ -34,7 +37,8 @@ final class Recurrent: Layer {
         // A single reversed direction keeps the plain names: the file holds one direction.
         directions = reversals.enumerated().map { place, reversed in
             RecurrentDirection(kind, configuration, inputWidth: inputWidth, prefix: "rnn.\(index)",
-                               suffix: place == 1 ? "_reverse" : "", reversed: reversed, initializer: initializer, store: store)
+                               suffix: place == 1 ? "_reverse" : "", reversed: reversed, layer: number, place: place,
+                               initializer: initializer, store: store)
         }
         parameters = directions.flatMap(\.parameters)
         let width = configuration.projection ?? configuration.units

@@ -7,6 +7,9 @@ final class RecurrentDirection {
     private let reversed: Bool
     private let stateWidth: Int
     private let hidden: Int
+    private let dropoutRate: Double
+    /// Number of the layer, and 0 or 1 within it: they fix the masks.
+    private let layer: Int, place: Int
     private let store: ParameterStore
     private let backend: any Backend
     private let workspace: Workspace
@@ -20,9 +23,12 @@ final class RecurrentDirection {
     }
 
     init(_ kind: RecurrentCell.Kind, _ c: RecurrentConfiguration, inputWidth: Int, prefix: String, suffix: String,
-         reversed: Bool, initializer: InitializerFamily, store: ParameterStore) {
+         reversed: Bool, layer: Int, place: Int, initializer: InitializerFamily, store: ParameterStore) {
         cell = RecurrentCell(kind, activation: c.activation, recurrentActivation: c.recurrentActivation, resetAfter: c.resetAfter)
         self.reversed = reversed
+        self.layer = layer
+        self.place = place
+        dropoutRate = c.recurrentDropout
         self.store = store
         backend = store.backend
         workspace = Workspace(backend: store.backend)
@@ -87,11 +93,20 @@ final class RecurrentDirection {
                 isOpaque: !context.keepsReadable)
         }
         let pass = RecurrentPass(cell: cell, layout: layout, input: input, weights: try weights(store.weight),
-                                 y: try workspace.tensor("y", [n, stateWidth]), hT: try workspace.tensor("hT", [b, stateWidth]),
+                                 mask: try mask(rows: b, context), y: try workspace.tensor("y", [n, stateWidth]), hT: try workspace.tensor("hT", [b, stateWidth]),
                                  cT: cell.kind == .lstm ? try workspace.tensor("cT", [b, hidden]) : nil,
                                  activations: activations)
         try backend.recurrentForward(pass)
         self.pass = pass
+    }
+
+    /// [B, R] 0 or 1 / (1 − rate); nil outside of training or without dropout.
+    private func mask(rows: Int, _ context: PassContext) throws -> Tensor? {
+        guard context.mode == .training, dropoutRate > 0 else { return nil }
+        let mask = try workspace.tensor("recurrent mask", [rows, stateWidth])
+        try backend.fill(mask, with: 1)
+        try backend.dropout(mask, into: mask, mask: DropoutMask(rate: dropoutRate, key: context.dropoutKey(layer: layer, part: place)))
+        return mask
     }
 
     /// Of the last forward pass in training.

@@ -66,7 +66,7 @@ public final class SequenceClassifier {
                                         handsOnIndex: isRead, number: number, store: store))
             case .recurrent(let kind, let c):
                 backwards = backwards || c.reversed || c.bidirectional != nil
-                layers.append(Recurrent(kind, c, inputWidth: width, index: recurrent, initializer: configuration.initializer,
+                layers.append(Recurrent(kind, c, inputWidth: width, index: recurrent, number: number, initializer: configuration.initializer,
                                         wantsInputGradient: !layers.isEmpty, store: store))
                 recurrent += 1
             case .pooling(let c):

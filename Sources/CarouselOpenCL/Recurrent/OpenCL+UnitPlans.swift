@@ -30,7 +30,7 @@ extension OpenCLBackend {
         var own = cell.kind == .lstm ? kept?.c : kept?.candidate
         if isHalved, own == nil { own = try makeTensor(shape: [layout.rows, h]) }
         let arguments: [KernelArgument] = [
-            .tensor(operands.projection), .optional(operands.positions), .tensor(operands.bias), .tensor(packed), .optional(pass.h0),
+            .tensor(operands.projection), .optional(operands.positions), .tensor(operands.bias), .tensor(packed), .optional(pass.h0), .optional(pass.mask),
             .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .int(tiling.blocks), .tensor(pass.y), .tensor(pass.hT),
             .optional(state), .optional(kept?.gates), .optional(kept?.previousH), .optional(own)]
         try run(PhaseRun(tiling: tiling, defines: definitions, step: .recurrentForward(cell.kind, .step),
@@ -50,8 +50,14 @@ extension OpenCLBackend {
         let packed = try makeTensor(shape: tiling.packedShape(precision))
         try packUnits(.recurrentBackward(cell.kind, .pack), definitions, tiling, pass.weights.wHH, gateStride: 0, unitStride: 1, depthStride: h,
                       hidden: h, depth: depth, into: packed)
+        // What a step started from, and that of the first step.
+        let before: (Tensor?, Tensor?) = switch cell.kind {
+        case .rnn: (nil, nil)
+        case .lstm: (kept.c, pass.c0)
+        case .gru: (pass.y, statesBefore(0, pass, kept))
+        }
         let arguments: [KernelArgument] = [
-            .optional(gradients.dy), .tensor(packed), .tensor(kept.previousH), .optional(pass.c0), .tensor(pass.layout.offsets),
+            .optional(gradients.dy), .tensor(packed), .optional(before.0), .optional(before.1), .optional(pass.mask), .tensor(pass.layout.offsets),
             .int(layout.steps), .int(h), .int(tiling.blocks), .tensor(carry), .tensor(state), .tensor(kept.gates),
             .optional(cell.kind == .lstm ? kept.c : kept.candidate)]
         var rows = layout.activeRows.reversed().flatMap { cell.kind == .gru && !cell.resetAfter ? [$0, $0] : [$0] }

@@ -61,6 +61,10 @@ extension Conformance {
             (make([3, 2, 0], 4, 5, .everything.union(.indexed).subtracting([.bIH, .h0])), .tiny),
             (make([3, 2, 0], 4, 5, [.bIH, .dy, .dInput, .frozenBiases, .c0]), .tiny),
             (make([2, 1], 3, 4, [.dcT, .h0]), .tiny),
+            (make([4, 4, 4], 5, 6, .everything.union(.mask)), .quick),
+            (make([6, 3, 3, 1], 16, 16, .classifier.union(.mask)), .quick),
+            (make([4, 2, 2, 1, 0], 3, 17, .everything.union(.mask)), .tiny),
+            (make([3, 2, 0], 4, 5, [.bIH, .dy, .dInput, .mask]), .tiny),
             (make([0, 0], 3, 4, .everything), .tiny),
             (make([], 3, 4, .classifier), .tiny),
             (make([1], 1, 1, .everything), .tiny),
@@ -83,6 +87,7 @@ extension Conformance {
             var options = options(&generator)
             if variant.cell.kind != .lstm { options.subtract([.c0, .dcT, .dc0]) }
             if sample % 3 == 2 { options.insert(.opaque) }
+            if sample % 4 == 3 { options.insert(.mask) }
             let R = variant.projects ? max(1, H * 2 / 3) : nil
             let item = RecurrentCase(cell: variant.cell, lengths: lengths, input: I, hidden: H, projection: R, options: options)
             // Thousands of relus always have one near its kink: those cases stay smaller.

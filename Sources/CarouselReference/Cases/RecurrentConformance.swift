@@ -46,8 +46,10 @@ struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
     static let dc0 = RecurrentOptions(rawValue: 1 << 10)
     /// The biases are given but not trained.
     static let frozenBiases = RecurrentOptions(rawValue: 1 << 11)
+    /// Recurrent dropout.
+    static let mask = RecurrentOptions(rawValue: 1 << 12)
     /// What the forward pass keeps is the backend's own affair, as in a training.
-    static let opaque = RecurrentOptions(rawValue: 1 << 12)
+    static let opaque = RecurrentOptions(rawValue: 1 << 13)
 
     static let everything = RecurrentOptions(rawValue: (1 << 11) - 1).subtracting(.indexed)
     /// What classification of text by the last state trains with.
@@ -56,25 +58,30 @@ struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
     private static let names: [(RecurrentOptions, String)] = [
         (.indexed, "indexed"), (.bIH, "bIH"), (.bHH, "bHH"), (.h0, "h0"), (.c0, "c0"), (.dy, "dy"), (.dhT, "dhT"),
         (.dcT, "dcT"), (.dInput, "dInput"), (.dh0, "dh0"), (.dc0, "dc0"), (.frozenBiases, "frozen"),
-        (.opaque, "opaque"),
     ]
 
     var description: String {
-        for (set, name) in [(Self.everything, " everything"), (.classifier, " classifier")] where subtracting(.opaque) == set {
-            return name + (contains(.opaque) ? " opaque" : "")
-        }
+        if contains(.opaque) { return subtracting(.opaque).description + " opaque" }
+        if contains(.mask) { return subtracting(.mask).description + " mask" }
+        if self == .everything { return " everything" }
+        if self == .classifier { return " classifier" }
         return Self.names.filter { contains($0.0) }.map { " " + $0.1 }.joined()
     }
 }
 
 extension RecurrentCase {
-    /// Training forward, inference forward, backward.
+    /// Training forward, inference forward unless there is a mask, backward.
     func run(_ run: CaseRun) throws {
         let layout = SequenceLayout(lengths: lengths)
         let pass = try makePass(run, layout)
         try run.backend.recurrentForward(pass)
         try run.settle()
+        // A mask belongs to training.
+        if pass.mask == nil { try infer(run, pass, layout) }
+        try run.backend.recurrentBackward(pass, into: makeGradients(run, pass, layout))
+    }
 
+    private func infer(_ run: CaseRun, _ pass: RecurrentPass, _ layout: SequenceLayout) throws {
         var inference = pass
         inference.activations = nil
         inference.y = try stateOutput(run, "y in inference", pass.y.shape, run.recurrentTolerance, .packed(layout, width: state))
@@ -87,8 +94,6 @@ extension RecurrentCase {
         // What a model answers must not depend on whether it also learns.
         try recordDifference(run, "y, inference - training", inference.y, pass.y, .packed(layout, width: state))
         try recordDifference(run, "hT, inference - training", inference.hT, pass.hT, .grid("b", "unit", width: state))
-
-        try run.backend.recurrentBackward(pass, into: makeGradients(run, pass, layout))
     }
 
     private func recordDifference(_ run: CaseRun, _ name: String, _ a: Tensor, _ b: Tensor, _ meaning: IndexMeaning) throws {
@@ -149,10 +154,16 @@ extension RecurrentCase {
             cell: cell, layout: packed, input: x, weights: weights,
             h0: try options.contains(.h0) ? run.input("h0", [B, R]) : nil,
             c0: try options.contains(.c0) && cell.kind == .lstm ? run.input("c0", [B, H]) : nil,
+            mask: try options.contains(.mask) ? run.input("mask", mask(run, B * R), [B, R]) : nil,
             y: try stateOutput(run, "y", [N, R], run.recurrentTolerance, .packed(layout, width: R)),
             hT: try stateOutput(run, "hT", [B, R], run.recurrentTolerance, .grid("b", "unit", width: R)),
             cT: try cell.kind == .lstm ? stateOutput(run, "cT", [B, H], run.recurrentTolerance, .grid("b", "unit", width: H)) : nil,
             activations: activations)
+    }
+
+    /// 0 or 1 / (1 − 0.4).
+    private func mask(_ run: CaseRun, _ count: Int) -> [Double] {
+        run.draw(count).map { $0 < -0.2 ? 0 : 1 / 0.6 }
     }
 
     private func makeGradients(_ run: CaseRun, _ pass: RecurrentPass, _ layout: SequenceLayout) throws -> RecurrentGradients {

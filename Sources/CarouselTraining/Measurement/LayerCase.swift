@@ -66,6 +66,7 @@ public struct LayerCase: Sendable {
             LayerCase(.lstm, size, name: "lstm, ragged lengths", isRagged: true),
             LayerCase(.lstm, size, name: "lstm, reversed", settings: settings { $0.reversed = true }),
             LayerCase(.lstm, size, name: "lstm, bidirectional", settings: settings { $0.bidirectional = .concat }),
+            LayerCase(.lstm, size, name: "lstm, recurrent dropout", settings: settings { $0.recurrentDropout = 0.5 }),
             LayerCase(.gru, size, name: "gru, reset after"),
             LayerCase(.gru, size, name: "gru, reset before", settings: settings { $0.resetAfter = false }),
             LayerCase(.rnn, size, name: "rnn, tanh"),
