@@ -21,6 +21,7 @@ public enum RandomGenerator {
     }
 
     /// A key for one purpose: mixes the parts in order (splitmix64 finaliser of Steele, Lea, Flood 2014).
+    @inlinable
     public static func key(_ parts: UInt64...) -> UInt32 {
         var state: UInt64 = 0x9E37_79B9_7F4A_7C15
         for part in parts {
@@ -29,6 +30,7 @@ public enum RandomGenerator {
         return UInt32(truncatingIfNeeded: state >> 32)
     }
 
+    @usableFromInline
     static func mix(_ value: UInt64) -> UInt64 {
         var z = value
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
