@@ -10,8 +10,11 @@ public enum ElementType: String, Sendable, Codable {
     }
 }
 
-/// The extents of a row-major tensor; the last one is contiguous. They lie in the shape itself, and its initialisers are
-/// always inlined: a training step writes hundreds of shapes as literals, and none of them becomes an array.
+/// The extents of a row-major tensor; the last one is contiguous. They lie in the shape itself: a training step makes
+/// hundreds of shapes and none of them allocates.
+///
+/// A literal passes through an array, which its inlined initialiser leaves on the stack, but not in functions with many
+/// local values. Layers ask their `Workspace` for rows and a width instead.
 public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
     /// Axes a tensor may have.
     @inlinable
@@ -34,6 +37,9 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomString
 
     @inlinable @inline(__always)
     public init(arrayLiteral elements: Int...) { self.init(elements) }
+
+    /// [rows, width]
+    public init(_ rows: Int, _ width: Int) { (rank, first, second, third, fourth) = (2, rows, width, 1, 1) }
 
     private init(_ shape: Shape, first: Int) {
         (rank, self.first, second, third, fourth) = (shape.rank, first, shape.second, shape.third, shape.fourth)

@@ -64,7 +64,7 @@ final class Recurrent: Layer {
         var dValues = configuration.output == .last ? nil : gradient.values
         var total: Tensor?
         if configuration.concatInput, let both = dValues {
-            let dMerged = try workspace.tensor("dMerged", [both.shape[0], mergedWidth])
+            let dMerged = try workspace.tensor("dMerged", both.shape[0], mergedWidth)
             try backend.copyColumns(both, from: 0, to: dMerged, at: 0, width: mergedWidth, scale: 1, accumulate: false)
             dValues = dMerged
             if wantsInputGradient { total = try inputPart(of: both) }
@@ -89,14 +89,14 @@ final class Recurrent: Layer {
     /// [N, F + I] from the merged states and the input of every step.
     private func appendInput(_ input: RecurrentInput, to values: Tensor) throws -> Tensor {
         let rows = values.shape[0]
-        let result = try workspace.tensor("with input", [rows, outputWidth])
+        let result = try workspace.tensor("with input", rows, outputWidth)
         try backend.copyColumns(values, from: 0, to: result, at: 0, width: mergedWidth, scale: 1, accumulate: false)
         let x: Tensor
         switch input {
         case .dense(let dense):
             x = dense
         case .indexed(let distinct, let index):
-            x = try workspace.tensor("x", [rows, inputWidth])
+            x = try workspace.tensor("x", rows, inputWidth)
             try backend.gather(distinct, rows: index.positions, into: x)
         }
         try backend.copyColumns(x, from: 0, to: result, at: mergedWidth, width: inputWidth, scale: 1, accumulate: false)
@@ -105,10 +105,10 @@ final class Recurrent: Layer {
 
     /// The gradient of the input from its columns in the gradient [N, F + I]: [N, I], or [U, I] of an indexed one.
     private func inputPart(of gradient: Tensor) throws -> Tensor {
-        let dx = try workspace.tensor("dx beside", [gradient.shape[0], inputWidth])
+        let dx = try workspace.tensor("dx beside", gradient.shape[0], inputWidth)
         try backend.copyColumns(gradient, from: mergedWidth, to: dx, at: 0, width: inputWidth, scale: 1, accumulate: false)
         guard case .indexed(_, let index) = input else { return dx }
-        let sums = try workspace.tensor("dx sums", [index.distinctCount, inputWidth])
+        let sums = try workspace.tensor("dx sums", index.distinctCount, inputWidth)
         try backend.segmentSums(of: dx, index: index, into: sums)
         return sums
     }
@@ -117,7 +117,7 @@ final class Recurrent: Layer {
     private func merge(_ name: String, _ part: (RecurrentDirection) throws -> Tensor) throws -> Tensor {
         let first = try part(directions[0])
         guard let mode = configuration.bidirectional else { return first }
-        let second = try part(directions[1]), result = try workspace.tensor(name, [first.shape[0], mergedWidth])
+        let second = try part(directions[1]), result = try workspace.tensor(name, first.shape[0], mergedWidth)
         switch mode {
         case .concat:
             try copy(first, to: result, at: 0)
@@ -139,12 +139,12 @@ final class Recurrent: Layer {
     {
         guard let gradient, let mode = configuration.bidirectional else { return (gradient, nil) }
         if mode == .sum { return (gradient, gradient) }
-        let first = try workspace.tensor("\(name) 0", [gradient.shape[0], stateWidth])
+        let first = try workspace.tensor("\(name) 0", gradient.shape[0], stateWidth)
         if mode == .ave {
             try copy(gradient, to: first, at: 0, scale: 0.5)
             return (first, first)
         }
-        let second = try workspace.tensor("\(name) 1", [gradient.shape[0], stateWidth])
+        let second = try workspace.tensor("\(name) 1", gradient.shape[0], stateWidth)
         if mode == .concat {
             try backend.copyColumns(gradient, from: 0, to: first, at: 0, width: stateWidth, scale: 1, accumulate: false)
             try backend.copyColumns(gradient, from: stateWidth, to: second, at: 0, width: stateWidth, scale: 1, accumulate: false)
