@@ -33,9 +33,19 @@ SMALL void copyRow(float *to, const float *from, long width) {
     if (from) memcpy(to, from, sizeof(float) * (size_t)width); else memset(to, 0, sizeof(float) * (size_t)width);
 }
 
-static void keepPrevious(const cvRecurrent *p, long n, long m, Rows h) {
-    if (!p->previousH) return;
-    for (long i = 0; i < m; i++) copyRow(p->previousH + (n + i) * p->state, h.base + i * h.ld, p->state);
+/// Where a worker keeps the pairs of a product's left operand; NULL in float32.
+SMALL float *pairsArea(const cvRecurrentAreas *s, float *work) { return s->pairs > 0 ? work + s->pairs : NULL; }
+
+/// Keeps h(t−1) of rows n ..< n + m, and gives where the step's product puts their pairs: in compact form both are the same.
+/// NULL in float32.
+static float *keepPrevious(const cvRecurrent *p, const cvRecurrentAreas *s, float *work, long n, long m, Rows h) {
+    if (p->compact && p->previousH) {
+        float *pairs = p->previousH + n * pairsIn(p->state);
+        if (!h.ld) memset(pairs, 0, sizeof(float) * (size_t)(m * pairsIn(p->state)));
+        return pairs;
+    }
+    if (p->previousH) for (long i = 0; i < m; i++) copyRow(p->previousH + (n + i) * p->state, h.base + i * h.ld, p->state);
+    return pairsArea(s, work);
 }
 
 /// Copies final states of the rows that end with step t; t = −1 stands for rows of length 0.
@@ -68,6 +78,14 @@ static void keepInitialGradients(const cvRecurrent *p, const cvRecurrentAreas *s
     }
 }
 
+/// Row n of the kept `c` or `candidate`.
+SMALL float *keptRow(const cvRecurrent *p, float *base, long n) {
+    return base + n * (p->compact ? pairsIn(p->hidden) : p->hidden);
+}
+
+/// The end of a row of `width` bfloat16 numbers where they do not fill the last pair.
+SMALL void endPair(Half *row, long width) { if (width % 2) row[width] = 0; }
+
 /// W_ih x of packed row n.
 SMALL const float *projectionRow(const cvRecurrent *p, long n, long width) {
     return p->projection + (p->positions ? p->positions[n] : n) * width;
@@ -79,14 +97,10 @@ SMALL V optional(const float *row, long i, long w) { return row ? loadN(row + i,
 /// not fall on the same sets of the cache.
 SMALL long gateStride(const cvRecurrentAreas *s, int gates) { return (s->block + 1) * gates; }
 
-/// Where a worker keeps the pairs of a product's left operand; NULL in float32.
-SMALL float *pairsArea(const cvRecurrentAreas *s, float *work) { return s->pairs > 0 ? work + s->pairs : NULL; }
-
-/// u = h W^T of m rows, the gates of a unit group side by side: group g of row r at u[g · gateStride + r · gates].
+/// u = h W^T of m rows, by way of `pairs` where it is not NULL, the gates of a unit group side by side: group g of row r at u[g · gateStride + r · gates].
 /// All rows meet a panel of the weights while it is in the first-level cache.
-static void gateProducts(const cvRecurrentAreas *s, float *work, long m, long H, long R, int gates, Rows h, V *u, Coming *coming) {
+static void gateProducts(const cvRecurrentAreas *s, float *pairs, long m, long H, long R, int gates, Rows h, V *u, Coming *coming) {
     long calls = cvPieces(H, WIDTH) * cvPieces(m, tileRows(gates));
-    float *pairs = pairsArea(s, work);
     if (h.ld && pairs) {
         pairColumns(m, R, h.base, h.ld, pairs);
         h = (Rows){pairs, pairsIn(R)};
@@ -102,12 +116,32 @@ static void gateProducts(const cvRecurrentAreas *s, float *work, long m, long H,
     }
 }
 
+/// Rows that the backward pass asks for ahead.
+enum { fetchAhead = 2 };
+
+/// Asks for what the pointwise part of a backward step reads of row n in compact form, whose gaps between the rows of a dense
+/// layer mislead the processor's own guess.
+SMALL void fetchBackward(const cvRecurrent *p, long n) {
+    if (!p->compact) return;
+    const float *gates = p->gates + n * p->gatesLd;
+    long width = p->kind == cvLSTM ? 4 * p->hidden : p->kind == cvGRU ? 3 * p->hidden : p->hidden;
+    for (long i = 0; i < pairsIn(width); i += lineFloats) __builtin_prefetch(gates + i, 1);
+    const float *kept = p->kind == cvLSTM ? p->c : p->candidate;
+    if (kept) for (long i = 0; i < pairsIn(p->hidden); i += lineFloats) __builtin_prefetch(kept + n * pairsIn(p->hidden) + i);
+    if (p->dy) for (long i = 0; i < p->state; i += lineFloats) __builtin_prefetch(p->dy + n * p->state + i);
+}
+
+/// The first rows of the step before t.
+SMALL void fetchBefore(const cvRecurrent *p, long row, long t) {
+    if (t > 0) for (long r = 0; r < fetchAhead; r++) fetchBackward(p, p->offsets[t - 1] + row + r);
+}
+
 /// What the pointwise part of a step touches, rows n ..< n + m.
 static void expectForward(const cvRecurrent *p, Coming *coming, long n, long m, long width) {
     if (p->projection != p->gates) for (long r = 0; r < m; r++) expect(coming, projectionRow(p, n + r, width), width, false);
-    expect(coming, p->gates ? p->gates + n * width : NULL, m * width, true);
+    expect(coming, p->gates ? p->gates + n * p->gatesLd : NULL, m * p->gatesLd, true);
     expect(coming, p->y + n * p->state, m * p->state, true);
-    expect(coming, p->c ? p->c + n * p->hidden : NULL, m * p->hidden, true);
-    expect(coming, p->candidate ? p->candidate + n * p->hidden : NULL, m * p->hidden, true);
+    expect(coming, p->c ? keptRow(p, p->c, n) : NULL, m * (p->compact ? pairsIn(p->hidden) : p->hidden), true);
+    expect(coming, p->candidate ? keptRow(p, p->candidate, n) : NULL, m * (p->compact ? pairsIn(p->hidden) : p->hidden), true);
     expect(coming, p->projected ? p->projected + n * p->hidden : NULL, m * p->hidden, true);
 }
