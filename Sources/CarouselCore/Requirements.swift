@@ -1,12 +1,13 @@
 /// Shape checks shared by all backends, so that each message is written once.
 public enum Requirements {
-    /// Throws `internalError` naming the operation and all shapes when `condition` is false.
-    public static func check(_ condition: Bool, _ operation: String, _ tensors: KeyValuePairs<String, Tensor?>) throws {
+    /// Throws `internalError` naming the operation and all shapes when `condition` is false; only then are they listed.
+    public static func check(_ condition: Bool, _ operation: @autoclosure () -> String,
+                             _ tensors: @autoclosure () -> KeyValuePairs<String, Tensor?>) throws {
         guard !condition else { return }
-        let shapes = tensors.compactMap { name, tensor in
+        let shapes = tensors().compactMap { name, tensor in
             tensor.map { "\(name) \($0.shape)" + ($0.type == .int32 ? " int32" : "") }
         }
-        throw CarouselError(.internalError, "\(operation): shapes do not fit: " + shapes.joined(separator: ", "))
+        throw CarouselError(.internalError, "\(operation()): shapes do not fit: " + shapes.joined(separator: ", "))
     }
 
     public static func product(_ p: MatrixProduct) throws {

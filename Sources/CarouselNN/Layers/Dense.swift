@@ -49,7 +49,7 @@ final class Dense: Layer {
 
     /// [M, F] → [M, units]
     private func apply(_ x: Tensor) throws -> Tensor {
-        let y = try workspace.tensor("y", [x.shape[0], outputWidth])
+        let y = try workspace.tensor("y", x.shape[0], outputWidth)
         try backend.multiply(MatrixProduct(x, store.weight(parameters[0]), transposeB: true,
                                            bias: store.weight(parameters[1]), into: y))
         if activation != .linear { try backend.activate(activation, y, into: y) }

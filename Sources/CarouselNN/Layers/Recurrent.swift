@@ -48,9 +48,9 @@ final class Recurrent: Layer {
     func forward(_ value: LayerValue, _ context: PassContext) throws -> LayerValue {
         guard case .sequence(let sequence) = value else { throw unexpected(value) }
         for direction in directions { try direction.forward(sequence, context) }
-        let finalState = try merge(directions.map(\.finalState), "final")
+        let finalState = try merge("final") { $0.finalState }
         if configuration.output == .last { return .vector(finalState) }
-        let values = try merge(try directions.map { try $0.outputInTime() }, "values")
+        let values = try merge("values") { try $0.outputInTime() }
         guard configuration.concatInput else {
             return .sequence(SequenceValue(.dense(values), layout: sequence.layout, finalState: finalState))
         }
@@ -68,7 +68,7 @@ final class Recurrent: Layer {
         var dValues = configuration.output == .last ? nil : gradient.values
         var total: Tensor?
         if configuration.concatInput, let both = dValues {
-            let dMerged = try workspace.tensor("dMerged", [both.shape[0], mergedWidth])
+            let dMerged = try workspace.tensor("dMerged", both.shape[0], mergedWidth)
             try backend.copyColumns(both, from: 0, to: dMerged, at: 0, width: mergedWidth, scale: 1, accumulate: false)
             dValues = dMerged
             if wantsInputGradient { total = try inputPart(of: both) }
@@ -76,8 +76,8 @@ final class Recurrent: Layer {
         let finals = try split(dFinal, of: { $0.finalState }, "dFinal")
         let sequences = try split(dValues, of: { try $0.outputInTime() }, "dValues")
         for (place, direction) in directions.enumerated() {
-            let dInput = try direction.backward(dOutput: sequences.isEmpty ? nil : sequences[place],
-                                                dFinal: finals.isEmpty ? nil : finals[place],
+            let dInput = try direction.backward(dOutput: place == 0 ? sequences.first : sequences.second,
+                                                dFinal: place == 0 ? finals.first : finals.second,
                                                 wantsInputGradient: wantsInputGradient)
             if let dInput, let sum = total {
                 try backend.copyColumns(dInput, from: 0, to: sum, at: 0, width: inputWidth, scale: 1, accumulate: true)
@@ -93,14 +93,14 @@ final class Recurrent: Layer {
     /// [N, F + I] from the merged states and the input of every step.
     private func appendInput(_ input: RecurrentInput, to values: Tensor) throws -> Tensor {
         let rows = values.shape[0]
-        let result = try workspace.tensor("with input", [rows, outputWidth])
+        let result = try workspace.tensor("with input", rows, outputWidth)
         try backend.copyColumns(values, from: 0, to: result, at: 0, width: mergedWidth, scale: 1, accumulate: false)
         let x: Tensor
         switch input {
         case .dense(let dense):
             x = dense
         case .indexed(let distinct, let index):
-            x = try workspace.tensor("x", [rows, inputWidth])
+            x = try workspace.tensor("x", rows, inputWidth)
             try backend.gather(distinct, rows: index.positions, into: x)
         }
         try backend.copyColumns(x, from: 0, to: result, at: mergedWidth, width: inputWidth, scale: 1, accumulate: false)
@@ -109,55 +109,54 @@ final class Recurrent: Layer {
 
     /// The gradient of the input from its columns in the gradient [N, F + I]: [N, I], or [U, I] of an indexed one.
     private func inputPart(of gradient: Tensor) throws -> Tensor {
-        let dx = try workspace.tensor("dx beside", [gradient.shape[0], inputWidth])
+        let dx = try workspace.tensor("dx beside", gradient.shape[0], inputWidth)
         try backend.copyColumns(gradient, from: mergedWidth, to: dx, at: 0, width: inputWidth, scale: 1, accumulate: false)
         guard case .indexed(_, let index) = input else { return dx }
-        let sums = try workspace.tensor("dx sums", [index.distinctCount, inputWidth])
+        let sums = try workspace.tensor("dx sums", index.distinctCount, inputWidth)
         try backend.segmentSums(of: dx, index: index, into: sums)
         return sums
     }
 
-    /// One tensor from the directions' tensors [M, R].
-    private func merge(_ parts: [Tensor], _ name: String) throws -> Tensor {
-        guard let mode = configuration.bidirectional else { return parts[0] }
-        let result = try workspace.tensor(name, [parts[0].shape[0], mergedWidth])
+    /// One tensor from a tensor [M, R] of every direction.
+    private func merge(_ name: String, _ part: (RecurrentDirection) throws -> Tensor) throws -> Tensor {
+        let first = try part(directions[0])
+        guard let mode = configuration.bidirectional else { return first }
+        let second = try part(directions[1]), result = try workspace.tensor(name, first.shape[0], mergedWidth)
         switch mode {
         case .concat:
-            try copy(parts[0], to: result, at: 0)
-            try copy(parts[1], to: result, at: stateWidth)
+            try copy(first, to: result, at: 0)
+            try copy(second, to: result, at: stateWidth)
         case .sum, .ave:
             let scale = mode == .ave ? 0.5 : 1
-            try copy(parts[0], to: result, at: 0, scale: scale)
-            try copy(parts[1], to: result, at: 0, scale: scale, accumulate: true)
+            try copy(first, to: result, at: 0, scale: scale)
+            try copy(second, to: result, at: 0, scale: scale, accumulate: true)
         case .mul:
-            try backend.multiply(parts[0], parts[1], into: result, accumulate: false)
+            try backend.multiply(first, second, into: result, accumulate: false)
         }
         return result
     }
 
-    /// The gradients of the directions' tensors from the gradient of their merger; empty for nil.
+    /// The gradients of the directions' tensors from the gradient of their merger; nil for nil.
     /// - Parameter part: a direction's tensor; asked only where its values matter.
-    private func split(_ gradient: Tensor?, of part: (RecurrentDirection) throws -> Tensor, _ name: String) throws -> [Tensor] {
-        guard let gradient else { return [] }
-        guard let mode = configuration.bidirectional else { return [gradient] }
-        if mode == .sum { return [gradient, gradient] }
-        let result = try (0..<2).map { try workspace.tensor("\(name) \($0)", [gradient.shape[0], stateWidth]) }
-        switch mode {
-        case .concat:
-            for place in 0..<2 {
-                try backend.copyColumns(gradient, from: place * stateWidth, to: result[place], at: 0, width: stateWidth,
-                                        scale: 1, accumulate: false)
-            }
-        case .ave:
-            try copy(gradient, to: result[0], at: 0, scale: 0.5)
-            return [result[0], result[0]]
-        case .mul:
-            try backend.multiply(gradient, part(directions[1]), into: result[0], accumulate: false)
-            try backend.multiply(gradient, part(directions[0]), into: result[1], accumulate: false)
-        case .sum:
-            break
+    private func split(_ gradient: Tensor?, of part: (RecurrentDirection) throws -> Tensor, _ name: String)
+        throws -> (first: Tensor?, second: Tensor?)
+    {
+        guard let gradient, let mode = configuration.bidirectional else { return (gradient, nil) }
+        if mode == .sum { return (gradient, gradient) }
+        let first = try workspace.tensor("\(name) 0", gradient.shape[0], stateWidth)
+        if mode == .ave {
+            try copy(gradient, to: first, at: 0, scale: 0.5)
+            return (first, first)
         }
-        return result
+        let second = try workspace.tensor("\(name) 1", gradient.shape[0], stateWidth)
+        if mode == .concat {
+            try backend.copyColumns(gradient, from: 0, to: first, at: 0, width: stateWidth, scale: 1, accumulate: false)
+            try backend.copyColumns(gradient, from: stateWidth, to: second, at: 0, width: stateWidth, scale: 1, accumulate: false)
+        } else {
+            try backend.multiply(gradient, part(directions[1]), into: first, accumulate: false)
+            try backend.multiply(gradient, part(directions[0]), into: second, accumulate: false)
+        }
+        return (first, second)
     }
 
     private func copy(_ source: Tensor, to target: Tensor, at column: Int, scale: Double = 1, accumulate: Bool = false) throws {

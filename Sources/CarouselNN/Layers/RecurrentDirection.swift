@@ -85,16 +85,17 @@ final class RecurrentDirection {
         var activations: RecurrentActivations?
         if context.mode == .training {
             activations = RecurrentActivations(
-                gates: try workspace.tensor("gates", [n, cell.gateCount * hidden]),
-                previousH: try workspace.tensor("previousH", [n, stateWidth]),
-                c: cell.kind == .lstm ? try workspace.tensor("c", [n, hidden]) : nil,
-                candidate: cell.kind == .gru ? try workspace.tensor("candidate", [n, hidden]) : nil,
-                hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", [n, hidden]),
+                gates: try workspace.tensor("gates", n, cell.gateCount * hidden),
+                previousH: try workspace.tensor("previousH", n, stateWidth),
+                c: cell.kind == .lstm ? try workspace.tensor("c", n, hidden) : nil,
+                candidate: cell.kind == .gru ? try workspace.tensor("candidate", n, hidden) : nil,
+                hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", n, hidden),
                 isOpaque: !context.keepsReadable)
         }
         let pass = RecurrentPass(cell: cell, layout: layout, input: input, weights: try weights(store.weight),
-                                 mask: try mask(rows: b, context), y: try workspace.tensor("y", [n, stateWidth]), hT: try workspace.tensor("hT", [b, stateWidth]),
-                                 cT: cell.kind == .lstm ? try workspace.tensor("cT", [b, hidden]) : nil,
+                                 mask: try mask(rows: b, context), y: try workspace.tensor("y", n, stateWidth),
+                                 hT: try workspace.tensor("hT", b, stateWidth),
+                                 cT: cell.kind == .lstm ? try workspace.tensor("cT", b, hidden) : nil,
                                  activations: activations)
         try backend.recurrentForward(pass)
         self.pass = pass

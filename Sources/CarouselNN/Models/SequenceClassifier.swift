@@ -129,7 +129,8 @@ public final class SequenceClassifier {
     /// Adds the gradients of all parameters, from the gradient of the logits.
     public func backward(_ dLogits: Tensor, _ context: PassContext) throws {
         var gradient = LayerGradient(values: dLogits)
-        for (place, layer) in layers.enumerated().reversed() {
+        for place in layers.indices.reversed() {
+            let layer = layers[place]
             guard let next = try observer.span(.backward(place, layer.name), { try layer.backward(gradient, context) }) else { break }
             gradient = next
         }
