@@ -74,11 +74,12 @@ extension OpenCLBackend {
             }
             return
         }
-        let grid = meetingGrid(tiling, rows: batch)
+        let grid = meetingGrid(tiling, rows: batch, sharing: overlapping)
         let meeting = try makeTensor(shape: [1 + grid.rowBlocks * (1 + grid.workers)], type: .int32)
         let mark = try meetings.mark(on: self)
         try clear(meeting)
         let arguments = run.operands + (run.saysPhases ? [.int(run.rows.count)] : []) + [.int(grid.height), .int(grid.workers)]
+        try meetings.admit(groups: grid.workers * grid.rowBlocks, on: self)
         for rescue in [false, true] {
             try launch(run.sequence, run.defines, global: ((rescue ? 1 : grid.workers) * tiling.items, grid.rowBlocks, 1),
                        local: (tiling.items, 1, 1),
