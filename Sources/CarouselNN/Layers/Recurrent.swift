@@ -43,7 +43,9 @@ final class Recurrent: Layer {
 
     func forward(_ value: LayerValue, _ context: PassContext) throws -> LayerValue {
         guard case .sequence(let sequence) = value else { throw unexpected(value) }
-        for direction in directions { try direction.forward(sequence, context) }
+        try backend.overlap(directions.enumerated().map { place, direction in
+            LaneWork(lane: place) { try direction.forward(sequence, context) }
+        })
         let finalState = try merge(directions.map(\.finalState), "final")
         if configuration.output == .last { return .vector(finalState) }
         let values = try merge(try directions.map { try $0.outputInTime() }, "values")
@@ -71,10 +73,15 @@ final class Recurrent: Layer {
         }
         let finals = try split(dFinal, of: { $0.finalState }, "dFinal")
         let sequences = try split(dValues, of: { try $0.outputInTime() }, "dValues")
-        for (place, direction) in directions.enumerated() {
-            let dInput = try direction.backward(dOutput: sequences.isEmpty ? nil : sequences[place],
-                                                dFinal: finals.isEmpty ? nil : finals[place],
-                                                wantsInputGradient: wantsInputGradient)
+        var dInputs = [Tensor?](repeating: nil, count: directions.count)
+        try backend.overlap(directions.enumerated().map { place, direction in
+            LaneWork(lane: place) { [wantsInputGradient] in
+                dInputs[place] = try direction.backward(dOutput: sequences.isEmpty ? nil : sequences[place],
+                                                        dFinal: finals.isEmpty ? nil : finals[place],
+                                                        wantsInputGradient: wantsInputGradient)
+            }
+        })
+        for dInput in dInputs {
             if let dInput, let sum = total {
                 try backend.copyColumns(dInput, from: 0, to: sum, at: 0, width: inputWidth, scale: 1, accumulate: true)
             } else {
