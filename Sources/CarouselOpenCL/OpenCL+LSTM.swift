@@ -79,7 +79,8 @@ extension OpenCLBackend {
             }
         }
         if let dwHR = gradients.weights.wHR, let dh, let hidden = kept.hidden {
-            try multiply(MatrixProduct(dh, transposeA: true, hidden, into: dwHR, accumulate: true))
+            let product = MatrixProduct(dh, transposeA: true, hidden, into: dwHR, accumulate: true)
+            try gradients.weightsAside ? aside { try multiply(product) } : multiply(product)
         }
         return [RecurrentGradientPart(gradient: kept.gates, stride: 4 * h, firstColumn: 0, width: 4 * h,
                                       multiplied: kept.previousH)]

@@ -62,7 +62,7 @@ extension OpenCLBackend {
         case .lstm: parts = try lstmBackward(pass, kept, gradients, carry: carry, cellCarry: cellCarry ?? carry)
         case .gru: parts = try gruBackward(pass, kept, gradients, carry: carry)
         }
-        try weightGradients(pass, kept, gradients, parts)
+        try finishGradients(pass, kept, gradients, parts)
     }
 
     public func recurrentPlan(cell: RecurrentCell, input: Int, hidden: Int, state: Int, batch: Int) -> String {
@@ -129,11 +129,36 @@ extension OpenCLBackend {
         return RecurrentOperands(projection: projection, positions: positions, bias: bias)
     }
 
-    /// After the steps: every gradient of weights as one product over all rows.
-    private func weightGradients(_ pass: RecurrentPass, _ kept: RecurrentActivations, _ gradients: RecurrentGradients,
+    /// After the steps: every gradient of weights as one product over all rows, aside where that is allowed, and the gradient of
+    /// the input.
+    private func finishGradients(_ pass: RecurrentPass, _ kept: RecurrentActivations, _ gradients: RecurrentGradients,
                                  _ parts: [RecurrentGradientPart]) throws {
+        func aside(_ body: () throws -> Void) throws { try gradients.weightsAside ? self.aside(body) : body() }
+        try aside { try recurrentWeightGradients(pass, gradients, parts) }
+        let rows: Tensor, rowGradients: Tensor
+        switch pass.input {
+        case .dense(let x):
+            rows = x
+            rowGradients = kept.gates
+        case .indexed(let table, let index):
+            rows = table
+            rowGradients = try makeTensor(shape: [index.distinctCount, pass.cell.gateCount * pass.hiddenWidth])
+            // Aside as well where nobody but the weights waits for them.
+            if gradients.dInput != nil { try segmentSums(of: kept.gates, index: index, into: rowGradients) }
+        }
+        try aside {
+            if case .indexed(_, let index) = pass.input, gradients.dInput == nil {
+                try segmentSums(of: kept.gates, index: index, into: rowGradients)
+            }
+            if let bIH = gradients.weights.bIH { try columnSums(of: rowGradients, into: bIH, accumulate: true) }
+            try multiply(MatrixProduct(rowGradients, transposeA: true, rows, into: gradients.weights.wIH, accumulate: true))
+        }
+        if let dInput = gradients.dInput { try multiply(MatrixProduct(rowGradients, pass.weights.wIH, into: dInput)) }
+    }
+
+    /// Of W_hh and b_hh.
+    private func recurrentWeightGradients(_ pass: RecurrentPass, _ gradients: RecurrentGradients, _ parts: [RecurrentGradientPart]) throws {
         let n = pass.layout.layout.rows, r = pass.weights.stateWidth
-        let width = pass.cell.gateCount * pass.hiddenWidth
         var firstRow = 0
         for part in parts {
             let columns = part.gradient.dropping(part.firstColumn)
@@ -146,18 +171,5 @@ extension OpenCLBackend {
             }
             firstRow += part.width
         }
-        let rows: Tensor, rowGradients: Tensor
-        switch pass.input {
-        case .dense(let x):
-            rows = x
-            rowGradients = kept.gates
-        case .indexed(let table, let index):
-            rows = table
-            rowGradients = try makeTensor(shape: [index.distinctCount, width])
-            try segmentSums(of: kept.gates, index: index, into: rowGradients)
-        }
-        if let bIH = gradients.weights.bIH { try columnSums(of: rowGradients, into: bIH, accumulate: true) }
-        try multiply(MatrixProduct(rowGradients, transposeA: true, rows, into: gradients.weights.wIH, accumulate: true))
-        if let dInput = gradients.dInput { try multiply(MatrixProduct(rowGradients, pass.weights.wIH, into: dInput)) }
     }
 }

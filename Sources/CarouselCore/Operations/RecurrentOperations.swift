@@ -169,9 +169,12 @@ public struct RecurrentGradients {
     public var dc0: Tensor?
     /// +=. A bias gradient is nil where the weight is nil or not trained.
     public var weights: RecurrentWeights
+    /// Whether a device may make those of the weights aside (`OverlapOperations`): until the next `join` nobody reads or adds to
+    /// them, and the activations and the input of the pass stay as they are.
+    public var weightsAside: Bool
 
     public init(dy: Tensor?, dhT: Tensor? = nil, dcT: Tensor? = nil, dInput: Tensor?, dh0: Tensor? = nil,
-                dc0: Tensor? = nil, weights: RecurrentWeights) {
+                dc0: Tensor? = nil, weights: RecurrentWeights, weightsAside: Bool = false) {
         self.dy = dy
         self.dhT = dhT
         self.dcT = dcT
@@ -179,6 +182,7 @@ public struct RecurrentGradients {
         self.dh0 = dh0
         self.dc0 = dc0
         self.weights = weights
+        self.weightsAside = weightsAside
     }
 }
 

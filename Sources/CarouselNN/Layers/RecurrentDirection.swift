@@ -141,7 +141,8 @@ final class RecurrentDirection {
             }
         }
         try backend.recurrentBackward(pass, into: RecurrentGradients(dy: dy, dhT: dFinal, dInput: dInput,
-                                                                     weights: try weights(store.gradient)))
+                                                                     weights: try weights(store.gradient),
+                                                                     weightsAside: backend.overlaps))
         if reversed, case .dense = pass.input, let mirrored = dInput {
             let inTime = try workspace.tensor("dx in time", mirrored.shape)
             try backend.gather(mirrored, rows: pass.layout.reversedRows, into: inTime)

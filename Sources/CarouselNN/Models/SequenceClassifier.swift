@@ -133,6 +133,7 @@ public final class SequenceClassifier {
             guard let next = try observer.span(.backward(place, layer.name), { try layer.backward(gradient, context) }) else { break }
             gradient = next
         }
+        try backend.join()
     }
 
     /// Class probabilities of logits in Double, C per row. Their sum is 1 within rounding.

@@ -132,8 +132,9 @@ final class LayerWork {
         try forward()
         var next: LayerGradient? = gradient
         for layer in layers.reversed() {
-            guard let gradient = next else { return }
+            guard let gradient = next else { break }
             next = try layer.backward(gradient, context)
         }
+        try model.backend.join()
     }
 }
