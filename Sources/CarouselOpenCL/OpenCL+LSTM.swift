@@ -19,7 +19,7 @@ extension OpenCLBackend {
                                 .optional(hidden)])
             return
         }
-        for t in launchedSteps(layout) {
+        for t in launchedSteps(pass) {
             let active = layout.activeRows[t], first = layout.offsets[t]
             try multiply(StridedProduct(a: pass.hT, strideA: r, b: pass.weights.wHH, strideB: r, transposeB: true,
                                         c: product, strideC: 4 * h, m: active, n: 4 * h, k: r))
@@ -58,7 +58,7 @@ extension OpenCLBackend {
         } else if case let plan = chooseRecurrentPlan(pass), plan != .stepwise {
             try unitsBackward(pass, kept, gradients, carry: carry, state: cellCarry, persistent: plan == .persistent)
         } else {
-            for t in launchedSteps(layout).reversed() {
+            for t in launchedSteps(pass).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 if let wHR, let dh, let dhidden {
                     let sum = dh.rows(first..<first + active)

@@ -61,21 +61,22 @@ import Testing
         #expect(try order.on(1) { try use() } == other)
         #expect(try use() == first && pool.madeCount == 2)
         // Used by both: free for neither.
-        let shared = try pool.make(count: 5000, type: .float32), handle = shared.handle
-        pool.note(order.advance(), in: shared)
-        order.on(1) { pool.note(order.advance(), in: shared) }
-        func next(_ buffer: consuming OpenCLBuffer?) throws -> cl_mem {
-            buffer = nil
-            return try pool.make(count: 5000, type: .float32).handle
+        func useTwice() throws -> cl_mem {
+            let shared = try pool.make(count: 5000, type: .float32)
+            pool.note(order.advance(), in: shared)
+            order.on(1) { pool.note(order.advance(), in: shared) }
+            return shared.handle
         }
-        #expect(try next(shared) != handle)
+        func next() throws -> cl_mem { try pool.make(count: 5000, type: .float32).handle }
+        let shared = try useTwice()
+        #expect(try order.on(1, next) != shared)
         order.wait(for: order.on(1) { order.times })
-        #expect(Set(try [use(), use()]).isSubset(of: [first, other]))
-        #expect(pool.madeCount == 3)
+        #expect(try next() == shared, "after the wait")
+        #expect(try [first, other].contains(use()))
     }
 
     /// What had to be left to another lane counts as needed, so that the next time around it is all there.
-    @Test func aSecondRoundMakesNoBuffers() throws {
+    @Test func laterRoundsMakeNoBuffers() throws {
         let order = LaneOrder(), pool = BufferPool(source: Self.source(), largestAllocation: 0, reuses: true, order: order)
         func round() throws {
             let start = order.times
@@ -90,9 +91,10 @@ import Testing
             }
             for lane in 1..<3 { order.wait(for: order.on(lane) { order.times }) }
         }
-        try round()
+        for _ in 0..<2 { try round() }
         let made = pool.madeCount
         for _ in 0..<5 { try round() }
-        #expect(made == 6 && pool.madeCount == made && pool.peakBytes == pool.allocatedBytes)
+        // A lane needs one of each size.
+        #expect(pool.madeCount == made && pool.peakBytes <= 3 * (4096 + 12_288), "\(made), then \(pool.madeCount); \(pool.peakBytes) bytes")
     }
 }

@@ -6,7 +6,8 @@ import Testing
 @Suite("Overlap", .serialized, .enabled(if: DeviceSupport.isAvailable, DeviceSupport.skipReason))
 struct OverlapTests {
     private static func backend(_ overlap: String, _ plan: RecurrentPlan = .fused) throws -> OpenCLBackend {
-        try DeviceSupport.backend(.gpu, adding: ["CAROUSEL_OVERLAP": overlap, "CAROUSEL_RECURRENT_PLAN": plan.rawValue])
+        try DeviceSupport.backend(.gpu, adding: ["CAROUSEL_OVERLAP": overlap, "CAROUSEL_RECURRENT_PLAN": plan.rawValue,
+                                                "CAROUSEL_KERNEL_CACHE": ""])
     }
 
     /// Matrices that products of neighbours replace again and again, over a grid: piece (i, j) needs (i - 1, j) and (i, j - 1).
@@ -41,7 +42,7 @@ struct OverlapTests {
         try backend.overlap(pieces)
         try backend.join()
         try backend.squaredNorm(of: halves[lanes - 1][length - 1], into: sums, accumulate: false)
-        return try (cells.joined() + halves.joined() + [sums]).flatMap { try backend.readFloats($0).map(\.bitPattern) }
+        return try (Array(cells.joined()) + Array(halves.joined()) + [sums]).flatMap { try backend.readFloats($0).map(\.bitPattern) }
     }
 
     @Test func piecesRunAsTheirNeedsSay() throws {

@@ -33,6 +33,10 @@ public protocol OverlapOperations {
     /// writes, and nobody writes what it reads or writes.
     func aside(_ body: () throws -> Void) throws
 
+    /// Steps that layers on top of each other take at a time, where they are to run as a wavefront over layers and time; nil =
+    /// one layer after the other. The same for the same shapes.
+    func wavefrontSteps(of stack: [RecurrentPass]) -> Int?
+
     /// What is asked for from now on sees all results, those of work aside too. `read` and `finish` do it as well.
     func join() throws
 }
@@ -48,6 +52,9 @@ extension Backend {
 
     /// At once.
     public func aside(_ body: () throws -> Void) throws { try body() }
+
+    /// One layer after the other.
+    public func wavefrontSteps(of stack: [RecurrentPass]) -> Int? { nil }
 
     /// Everything is done already.
     public func join() throws {}

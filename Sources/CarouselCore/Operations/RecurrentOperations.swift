@@ -133,6 +133,12 @@ public struct RecurrentPass {
     public var cT: Tensor?
     /// Filled in training; nil in inference.
     public var activations: RecurrentActivations?
+    /// The steps this call takes; nil = all. Only in training, without a projection of the state, and where the backend's
+    /// `wavefrontSteps` asked for it. Calls whose ranges follow each other from the first step to the last make up a forward
+    /// pass, those from the last to the first a backward pass, with the same bits.
+    public var steps: Range<Int>?
+    /// [U, G·H] what the first of such calls leaves for the others, where the input is indexed.
+    public var projection: Tensor?
 
     public init(cell: RecurrentCell, layout: PackedLayout, input: RecurrentInput, weights: RecurrentWeights,
                 h0: Tensor? = nil, c0: Tensor? = nil, y: Tensor, hT: Tensor, cT: Tensor?,
@@ -151,9 +157,13 @@ public struct RecurrentPass {
 
     /// H
     public var hiddenWidth: Int { weights.wHH.shape[0] / cell.gateCount }
+    /// The steps this call takes.
+    public var stepRange: Range<Int> { steps ?? 0..<layout.layout.steps }
 }
 
-/// Gradients that flow through a `RecurrentPass`.
+/// Gradients that flow through a `RecurrentPass`. In a pass of several calls `dhT` and `dcT` enter with the first, the running
+/// gradients are kept in `dh0` and `dc0`, which must be there, each call makes the rows of its steps of a dense `dInput`, and the
+/// last one all the rest.
 public struct RecurrentGradients {
     /// [N, R] in; nil = zero.
     public var dy: Tensor?

@@ -56,6 +56,38 @@ final class Recurrent: Layer {
         return .sequence(SequenceValue(.dense(try appendInput(sequence.input, to: values)), layout: sequence.layout))
     }
 
+    // MARK: Part of a stack that runs as a wavefront
+
+    /// Whether it takes the steps of a sequence one after the other and needs nothing else of it.
+    var runsForwardAlone: Bool { configuration.bidirectional == nil && !configuration.reversed && !configuration.concatInput }
+
+    /// Of the last forward pass.
+    var layout: SequenceLayout? { directions[0].layout }
+
+    /// Makes the pass over `sequence`.
+    func prepare(_ sequence: SequenceValue, _ context: PassContext) throws -> RecurrentPass { try directions[0].prepare(sequence, context) }
+
+    /// Takes some steps of it.
+    func forward(steps: Range<Int>) throws { try directions[0].forward(steps: steps) }
+
+    /// What it hands on after all steps.
+    func output(_ sequence: SequenceValue) throws -> LayerValue {
+        let finalState = directions[0].finalState
+        if configuration.output == .last { return .vector(finalState) }
+        return .sequence(SequenceValue(.dense(try directions[0].outputInTime()), layout: sequence.layout, finalState: finalState))
+    }
+
+    /// Makes the backward pass from the gradient of what was handed on, which may come in parts as well.
+    /// - Returns: where the gradient of the input will be.
+    func prepareBackward(_ gradient: LayerGradient) throws -> LayerGradient? {
+        let isLast = configuration.output == .last
+        return try directions[0].prepareBackward(dOutput: isLast ? nil : gradient.values, dFinal: isLast ? gradient.values : gradient.finalState,
+                                                 wantsInputGradient: wantsInputGradient).map { LayerGradient(values: $0) }
+    }
+
+    /// Takes some steps of it, those at the end first.
+    func backward(steps: Range<Int>) throws { try directions[0].backward(steps: steps) }
+
     func forget() {
         input = nil
         for direction in directions { direction.forget() }

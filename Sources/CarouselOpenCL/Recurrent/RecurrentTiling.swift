@@ -8,7 +8,8 @@ struct RecurrentTiling: Hashable {
     /// Columns of the product for each unit: the gates forward, 1 backward.
     let gates: Int
     /// Units of a tile.
-    let units = 8
+    static let units = 8
+    let units = RecurrentTiling.units
     /// Parts of k that are summed beside each other.
     let slices: Int
     /// Weights an item keeps in registers.

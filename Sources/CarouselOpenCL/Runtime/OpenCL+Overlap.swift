@@ -38,5 +38,22 @@ extension OpenCLBackend {
         }
     }
 
+    /// Chunks of a sequence at most: each costs launches of its own, and beyond a few nothing more overlaps.
+    private static var mostChunks: Int { 8 }
+
+    /// Where a step leaves most of the device idle, whatever the plan. Not measured on a GPU.
+    public func wavefrontSteps(of stack: [RecurrentPass]) -> Int? {
+        guard overlaps, tuning.lanes > 1, family == .gpu, !isOverlapping, stack.count > 1, let steps = stack.first?.layout.layout.steps,
+              stack.allSatisfy(leavesRoom) else { return nil }
+        let chunk = max(tuning.chunkSteps, (steps + Self.mostChunks - 1) / Self.mostChunks)
+        return steps >= 2 * chunk ? chunk : nil
+
+        func leavesRoom(_ pass: RecurrentPass) -> Bool {
+            guard pass.weights.wHR == nil, hasLittleWork(pass) else { return false }
+            // Launches that meet and need the whole device would only wait for each other.
+            return chooseRecurrentPlan(pass) != .persistent || isResident(pass, beside: min(pieceLanes, stack.count) - 1)
+        }
+    }
+
     public func join() throws { try lanes.join(lanes.order.unseen, queues: holdsValues) }
 }
