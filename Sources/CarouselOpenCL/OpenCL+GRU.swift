@@ -19,7 +19,7 @@ extension OpenCLBackend {
                            + output + [.optional(candidate)])
             return
         }
-        for t in launchedSteps(layout) {
+        for t in launchedSteps(pass) {
             let active = layout.activeRows[t], first = layout.offsets[t]
             let step: [KernelArgument] = input + [.tensor(product), .int(first), .int(active), .int(h)]
             let masking: [KernelArgument] = [.optional(pass.mask), .int(running(after: t, layout))]
@@ -57,7 +57,7 @@ extension OpenCLBackend {
             try unitsBackward(pass, kept, gradients, carry: carry, state: carry, persistent: plan == .persistent)
         } else {
             let du = after ? try makeTensor(shape: [layout.batchSize, 3 * h]) : nil
-            for t in launchedSteps(layout).reversed() {
+            for t in launchedSteps(pass).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 let gates = kept.gates.dropping(first * 3 * h), before = statesBefore(t, pass, kept)
                 let sum = pass.mask == nil ? carry : through ?? carry

@@ -15,6 +15,8 @@ struct StridedProduct {
     var n: Int
     var k: Int
     var accumulate = false
+    /// Rows of the whole product where this is a part of it: the sums are cut as in that.
+    var wholeM: Int? = nil
 }
 
 /// A right operand [K, N] in panels of 32 columns, ready for the `cpu` family.
@@ -55,7 +57,7 @@ extension OpenCLBackend {
 
     /// The sum over k is cut by the shape alone, never by the tuned tiles, so that results do not depend on them.
     private func multiplyTiled(_ p: StridedProduct) throws {
-        let split = ProductSplit(m: p.m, n: p.n, k: p.k, largestWorkGroup: device.largestWorkGroup)
+        let split = ProductSplit(m: p.wholeM ?? p.m, n: p.n, k: p.k, largestWorkGroup: device.largestWorkGroup)
         let tile = tuning.tile(split.shape).fitted(parts: split.parts, operand: precision.byteCount, device)
         // Matrix units are so fast that groups need no parts: what would be one is a group of its own.
         let units = matrixUnits.map { _ in MatrixUnitsTile(split.shape) }

@@ -14,7 +14,7 @@ extension OpenCLBackend {
                                 .int(layout.steps), .int(h)] + output)
             return
         }
-        for t in launchedSteps(layout) {
+        for t in launchedSteps(pass) {
             let active = layout.activeRows[t], first = layout.offsets[t]
             try multiply(StridedProduct(a: multiplied(pass, from: first), strideA: h, b: pass.weights.wHH, strideB: h, transposeB: true,
                                         c: product, strideC: h, m: active, n: h, k: h))
@@ -35,7 +35,7 @@ extension OpenCLBackend {
         } else if case let plan = chooseRecurrentPlan(pass), plan != .stepwise {
             try unitsBackward(pass, kept, gradients, carry: carry, state: carry, persistent: plan == .persistent)
         } else {
-            for t in launchedSteps(layout).reversed() {
+            for t in launchedSteps(pass).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 try launch(.rnnStepBackward, defines(pass), columns: h, rows: active,
                            [.optional(gradients.dy), .tensor(carry), .int(first), .int(active), .int(h),
