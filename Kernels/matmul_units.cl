@@ -73,11 +73,13 @@ typedef ushort operand;
 #define UNROLLED (EMULATED ? 1 : 64)
 
 #if EMULATED
-// What warps exchange: places of matrices, fragments.
+// What warps exchange: places of matrices, fragments. Parts without barriers stay functions, which build faster.
 typedef struct { uint at[ITEMS]; uint a[ITEMS][4]; uint b[ITEMS][2]; } Exchange;
 #define EXCHANGE(x) , __local Exchange *x
 #define EXCHANGED(x) , x
+#define PART static __attribute__((noinline))
 #else
+#define PART INLINE
 #define EXCHANGE(x)
 #define EXCHANGED(x)
 #endif
@@ -117,7 +119,7 @@ INLINE uint to_operands(const float first, const float second) {
 #endif
 
 #if STAGES == 0
-INLINE void write_operands(__local operand *slab, const float4 *quads, const int count, const Reader r, const int along_edge, const int edge) {
+PART void write_operands(__local operand *slab, const float4 *quads, const int count, const Reader r, const int along_edge, const int edge) {
 #pragma unroll UNROLLED
     for (int i = 0; i < count; i++) {
         const int line = r.line + i * r.step;
@@ -172,7 +174,7 @@ INLINE void copy_quad(__local float *place, const __global float *p, const int c
 }
 
 // Begins to copy a slab of which `lines` and `values` of each exist.
-INLINE void copy_slab(__local float *slab, const int count, const Reader r, const int along_edge, const int edge, const int lines, const int values) {
+PART void copy_slab(__local float *slab, const int count, const Reader r, const int along_edge, const int edge, const int lines, const int values) {
 #pragma unroll UNROLLED
     for (int i = 0; i < count; i++) {
         const int line = r.line + i * r.step;
@@ -199,7 +201,7 @@ INLINE void copies_done(void) {
 }
 
 // What one register of a fragment holds: k of line e, with 16-bit operands k + 1 too.
-INLINE uint fragment_at(const __local float *slab, const int along_edge, const int edge, const int e, const int k) {
+PART uint fragment_at(const __local float *slab, const int along_edge, const int edge, const int e, const int k) {
 #if PRECISION == FLOAT32
     return as_uint(to_operand(slab[place_in(along_edge, edge, e, k)]));
 #else
