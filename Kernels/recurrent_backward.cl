@@ -57,7 +57,7 @@ static Operand gradients(const Backward *f, const int t, const int part) {
 }
 
 // Rows b0 ..< b1 of the units of `tile` in one phase. w holds the tile's weights if they are one block.
-static void backward_phase(const Backward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
+INLINE void backward_phase(const Backward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
                            __local float4 *operand, __local float *partial) {
     const int H = f->H, t = step_of(phase, f->T), part = phase % CELL_PHASES, n0 = t < 0 ? 0 : f->offsets[t];
     // Rows that end with this step have no step after it.

@@ -31,7 +31,7 @@ static const __global weight *tile_weights(const Forward *f, const int tile) {
 }
 
 // Rows b0 ..< b1 of the units of `tile` in one phase. w holds the tile's weights if they are one block.
-static void forward_phase(const Forward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
+INLINE void forward_phase(const Forward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
                           __local float4 *operand, __local float *partial) {
     const int H = f->H, t = phase / CELL_PHASES, part = phase % CELL_PHASES, n0 = f->offsets[t];
     const int running_on = t + 1 < f->T ? f->offsets[t + 2] - f->offsets[t + 1] : 0;

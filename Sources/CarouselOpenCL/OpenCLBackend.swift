@@ -37,7 +37,7 @@ public final class OpenCLBackend: MemoryPlanner {
     /// Of the operands of products, in either family.
     public let precision: Precision
     public var plan: String {
-        Self.plan(family, forcedPlan, precision) + (matrixUnits == nil ? "" : matrixUnits == .tf32 ? ", tf32 matrix units" : ", matrix units")
+        Self.plan(family, forcedPlan, precision) + (matrixUnits == nil ? "" : matrixUnits?.instructions == .tf32 ? ", tf32 matrix units" : ", matrix units")
     }
     /// How products use matrix units; nil = they do not.
     var matrixUnits: MatrixUnits?

@@ -15,7 +15,7 @@ public struct Tuning: TuningRow {
     /// gpu: how products of each shape are cut.
     var products: [ProductShape: ProductTile] = [
         .rows16: ProductTile(16, 32, 16, work: 4, 4), .rows32: ProductTile(32, 32, 16, work: 4, 4),
-        .rows64: ProductTile(64, 32, 16, work: 8, 4, buffers: 1), .medium: ProductTile(64, 64, 16, work: 4, 8),
+        .rows64: ProductTile(64, 32, 8, work: 8, 4), .medium: ProductTile(64, 64, 16, work: 4, 8),
         .large: ProductTile(128, 128, 8, work: 8, 8),
     ]
     /// Work-items per group of kernels over flat buffers.
