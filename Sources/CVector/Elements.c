@@ -18,7 +18,7 @@ typedef struct {
     float value, other;
     uint32_t key, threshold;
     int activation;
-    bool accumulate;
+    bool accumulate, stored;
 } Job;
 
 static void overElements(cvContext *context, Job *job, cvPiece piece) {
@@ -75,7 +75,7 @@ ROWS(dropoutPiece, {
 })
 ROWS(gatherPiece, memcpy(j->c + r * j->width, j->a + j->index[r] * j->width, sizeof(float) * (size_t)j->width);)
 ROWS(scatterPiece, j->kernels->add(j->width, j->a + r * j->width, j->c + j->index[r] * j->width);)
-ROWS(segmentPiece, j->kernels->sumRows(j->width, j->a, j->index + j->bounds[r], j->bounds[r + 1] - j->bounds[r], j->c + r * j->width);)
+ROWS(segmentPiece, j->kernels->sumRows(j->width, j->a, j->lds, j->stored, j->index + j->bounds[r], j->bounds[r + 1] - j->bounds[r], j->c + r * j->width);)
 
 void cvFill(cvContext *context, long n, float value, float *x) {
     Job job = {.n = n, .value = value, .c = x};
@@ -116,9 +116,9 @@ void cvGather(cvContext *context, long rows, long width, const float *table, con
     overRows(context, &job, gatherPiece);
 }
 
-void cvSegmentSums(cvContext *context, long segments, long width, const float *values, const int32_t *order,
-                   const int32_t *bounds, float *sums) {
-    Job job = {.n = segments, .width = width, .a = values, .index = order, .bounds = bounds, .c = sums};
+void cvSegmentSums(cvContext *context, long segments, long width, const float *values, long ld, bool stored,
+                   const int32_t *order, const int32_t *bounds, float *sums) {
+    Job job = {.n = segments, .width = width, .a = values, .lds = ld, .stored = stored, .index = order, .bounds = bounds, .c = sums};
     overRows(context, &job, segmentPiece);
 }
 

@@ -29,6 +29,8 @@ typedef struct {
 typedef struct {
     long rows;
     bool bfloat16;
+    /// Rows of the operand are bfloat16 numbers.
+    bool narrowStored, wideStored;
     cvLongOperand narrow, wide;
     /// [narrow columns · wide columns rounded up to vectors]
     float *sums;
@@ -53,11 +55,11 @@ typedef struct {
     void (*addTransposed)(long rows, long columns, const float *x, long ld, long parts, long stride, float *c, long ldc,
                           bool accumulate);
     void (*addParts)(long columns, const float *x, long parts, long stride, float *c, bool accumulate);
-    void (*columnSums)(long rows, long columns, const float *x, long ld, float *sums);
+    void (*columnSums)(long rows, long columns, const float *x, long ld, bool stored, float *sums);
     void (*add)(long n, const float *x, float *y);
 
     /// sum [width] = the sum of `count` rows of values, in order.
-    void (*sumRows)(long width, const float *values, const int32_t *index, long count, float *sum);
+    void (*sumRows)(long width, const float *values, long ld, bool stored, const int32_t *index, long count, float *sum);
     void (*scaledCopy)(long n, float scale, const float *x, float *y, bool accumulate);
     void (*multiply)(long n, const float *a, const float *b, float *c, bool accumulate);
     void (*activate)(int activation, long n, const float *x, float *y);
@@ -100,6 +102,10 @@ struct cvContext {
 
 /// Elements along k of a packed operand: its numbers, or the pairs of them.
 static inline long cvUnits(bool bfloat16, long k) { return bfloat16 ? (k + 1) / 2 : k; }
+/// Where column `column` of a row begins, whose numbers are bfloat16 if `stored`.
+static inline const float *cvColumn(bool stored, const float *row, long column) {
+    return stored ? (const float *)(const void *)((const uint16_t *)(const void *)row + column) : row + column;
+}
 static inline long cvMin(long a, long b) { return a < b ? a : b; }
 static inline long cvMax(long a, long b) { return a > b ? a : b; }
 static inline long cvPieces(long n, long size) { return (n + size - 1) / size; }

@@ -63,8 +63,8 @@ long cvLongProductScratch(const cvContext *context, const cvProduct *p) {
         + cvPoolThreads(context->pool) * job.areaSize;
 }
 
-static cvLongOperand columns(const float *base, long ld, long row, long first, long size, long all) {
-    return (cvLongOperand){base + row * ld + first, ld, cvMin(size, all - first)};
+static cvLongOperand columns(const float *base, long ld, bool stored, long row, long first, long size, long all) {
+    return (cvLongOperand){cvColumn(stored, base + row * ld, first), ld, cvMin(size, all - first)};
 }
 
 static void blockPiece(const void *argument, long piece, int worker) {
@@ -74,11 +74,14 @@ static void blockPiece(const void *argument, long piece, int worker) {
     long narrow = block / job->wideBlocks, wide = block % job->wideBlocks, row = part * job->partRows;
     const float *narrowBase = job->flipped ? p->b : p->a, *wideBase = job->flipped ? p->a : p->b;
     long narrowLd = job->flipped ? p->ldb : p->lda, wideLd = job->flipped ? p->lda : p->ldb;
+    bool narrowStored = job->flipped ? p->storedB : p->storedA, wideStored = job->flipped ? p->storedA : p->storedB;
     cvLongBlock x = {
         .rows = cvMin(job->partRows, p->k - row),
         .bfloat16 = p->bfloat16,
-        .narrow = columns(narrowBase, narrowLd, row, narrow * job->narrowSize, job->narrowSize, job->narrow),
-        .wide = columns(wideBase, wideLd, row, wide * job->wideSize, job->wideSize, job->wide),
+        .narrowStored = narrowStored,
+        .wideStored = wideStored,
+        .narrow = columns(narrowBase, narrowLd, narrowStored, row, narrow * job->narrowSize, job->narrowSize, job->narrow),
+        .wide = columns(wideBase, wideLd, wideStored, row, wide * job->wideSize, job->wideSize, job->wide),
         .sums = job->sums + piece * job->blockSums,
     };
     if (p->sumsOfA && job->flipped && narrow == 0) x.columnSums = job->columnSums + (wide * job->parts + part) * job->wideSize;

@@ -117,7 +117,7 @@ void cvMultiply(cvContext *context, const cvProduct *p, float *scratch) {
     bool isLong = !usesBLAS(context, p) && cvIsLongProduct(p);
     // A long product whose vectors run along a sums it in passing.
     if (p->sumsOfA && !(isLong && p->m >= p->n)) {
-        cvColumnSums(context, p->k, p->m, p->a, p->lda, p->sumsOfA, true, scratch);
+        cvColumnSums(context, p->k, p->m, p->a, p->lda, p->storedA, p->sumsOfA, true, scratch);
     }
     if (isLong) return cvLongProduct(context, p, scratch);
     if (usesBLAS(context, p)) {
@@ -141,6 +141,7 @@ typedef struct {
     const cvContext *context;
     long rows, columns, ld;
     const float *x;
+    bool stored;
     float *partial;
 } SumJob;
 
@@ -148,17 +149,17 @@ static void sumPiece(const void *argument, long piece, int worker) {
     (void)worker;
     const SumJob *job = argument;
     long row = piece * chunk;
-    job->context->kernels->columnSums(cvMin(chunk, job->rows - row), job->columns, job->x + row * job->ld, job->ld,
+    job->context->kernels->columnSums(cvMin(chunk, job->rows - row), job->columns, job->x + row * job->ld, job->ld, job->stored,
                                       job->partial + piece * job->columns);
 }
 
 long cvColumnSumsScratch(long rows, long columns) { return cvPieces(rows, chunk) * columns; }
 
-void cvColumnSums(cvContext *context, long rows, long columns, const float *x, long ld, float *sums, bool accumulate,
+void cvColumnSums(cvContext *context, long rows, long columns, const float *x, long ld, bool stored, float *sums, bool accumulate,
                   float *scratch) {
     if (cvPoolIsIdle(context->pool)) return;
     if (!accumulate) memset(sums, 0, sizeof(float) * (size_t)columns);
-    SumJob job = {context, rows, columns, ld, x, scratch};
+    SumJob job = {context, rows, columns, ld, x, stored, scratch};
     long chunks = cvPieces(rows, chunk);
     cvPoolRun(context->pool, chunks, rows * columns >= 65536, sumPiece, &job);
     for (long i = 1; i < chunks; i++) context->kernels->add(columns, scratch + i * columns, scratch);

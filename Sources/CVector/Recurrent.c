@@ -41,7 +41,8 @@ long cvRecurrentBlock(const cvContext *context, int kind, long hidden, long stat
 }
 
 static long areaSize(const cvRecurrent *p, long block) {
-    long forward = cvRound(2 * block * p->hidden, 16) + (block + 1) * gateCount(p->kind) * cvRound(p->hidden, 16);
+    long gates = gateCount(p->kind) * cvRound(p->hidden, 16);
+    long forward = cvRound(2 * block * p->hidden, 16) + (block + 1) * gates + (p->compact ? gates : 0);
     return cvMax(forward, cvRound(block * (p->state + 6 * p->hidden), 16)) + 16;
 }
 

@@ -14,12 +14,13 @@ extension CPUBackend {
         try Requirements.check(
             values.shape.rank == 2 && values.shape[0] == index.count && sums.shape == [index.distinctCount, values.shape[1]],
             "segment sums", ["values": values, "distinct": index.distinct, "sums": sums])
-        try segmentSums(floats(values), width: values.shape[1], index: index, into: floats(sums))
+        let width = values.shape[1]
+        try segmentSums(OperandRows(base: floats(values), pitch: width), width: width, index: index, into: floats(sums))
     }
 
-    func segmentSums(_ values: UnsafePointer<Float>, width: Int, index: RowIndex, into sums: UnsafeMutablePointer<Float>)
-        throws {
-        try cvSegmentSums(context, index.distinctCount, width, values, integers(index.order), integers(index.segments), sums)
+    func segmentSums(_ values: OperandRows, width: Int, index: RowIndex, into sums: UnsafeMutablePointer<Float>) throws {
+        try cvSegmentSums(context, index.distinctCount, width, values.base, values.pitch, values.isBfloat16,
+                          integers(index.order), integers(index.segments), sums)
     }
 
     /// Distinct rows never meet, so threads need no atomics.

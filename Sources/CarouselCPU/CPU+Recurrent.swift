@@ -22,7 +22,7 @@ extension CPUBackend {
         try multiply(cvProduct(
             m: input.shape[0], n: width, k: input.shape[1], a: floats(input), lda: input.shape[1], transposeA: false,
             b: floats(pass.weights.wIH), ldb: input.shape[1], transposeB: true, bias: nil, c: projection, ldc: width,
-            accumulate: false, sumsOfA: nil, bfloat16: isBfloat16))
+            accumulate: false, sumsOfA: nil, bfloat16: isBfloat16, storedA: false, storedB: false))
         try withTimeLoop(pass, nil) { loop, scratch in
             loop.projection = UnsafePointer(projection)
             cvRecurrentForward(context, &loop, scratch)
@@ -71,6 +71,8 @@ extension CPUBackend {
                     loop.recurrentActivation = pass.cell.recurrentActivation.code
                     loop.resetAfter = pass.cell.resetAfter
                     loop.bfloat16 = isBfloat16
+                    loop.compact = keepsCompact(pass)
+                    loop.gatesLd = gatesPitch(pass)
                     loop.batch = layout.batchSize
                     loop.steps = layout.steps
                     loop.hidden = pass.hiddenWidth
@@ -118,14 +120,44 @@ extension CPUBackend {
         }
     }
 
+    // MARK: What is kept
+
+    /// Whether the activations take 16 bits a number: where the caller leaves their form to the backend, products round their
+    /// operands anyway, and the gates have bounds. See `cvRecurrent.compact`.
+    private func keepsCompact(_ pass: RecurrentPass) -> Bool {
+        let cell = pass.cell
+        guard isBfloat16, pass.activations?.isOpaque == true, cell.activation == .tanh else { return false }
+        return cell.kind == .rnn || cell.recurrentActivation == .sigmoid && (cell.kind == .lstm || cell.resetAfter)
+    }
+
+    /// Floats from a row of gates to the next. A dense projection lies where they will, so its rows keep their places.
+    private func gatesPitch(_ pass: RecurrentPass) -> Int {
+        let width = pass.cell.gateCount * pass.hiddenWidth
+        if case .dense = pass.input { return width }
+        return keepsCompact(pass) ? (width + 1) / 2 : width
+    }
+
+    /// [N, G·H]: the gates, after the time loop of the backward pass their gradients.
+    func gateRows(_ pass: RecurrentPass, _ activations: RecurrentActivations) throws -> OperandRows {
+        try OperandRows(base: floats(activations.gates), pitch: gatesPitch(pass), isBfloat16: keepsCompact(pass))
+    }
+
+    /// The rows of `previousH` or `candidate`.
+    func keptRows(_ pass: RecurrentPass, _ kept: Tensor) throws -> OperandRows {
+        let width = kept.shape[1], isCompact = keepsCompact(pass)
+        return try OperandRows(base: floats(kept), pitch: isCompact ? (width + 1) / 2 : width, isBfloat16: isCompact)
+    }
+
+    // MARK: Products
+
     /// dW (+=) of columns `columns` of the row gradients d against the rows x: d^T · x. The sums of the columns, which the
     /// product meets in passing, are added to both biases.
-    func addWeightGradient(_ d: UnsafePointer<Float>, pitch: Int, columns: Int, rows: Int, _ x: UnsafePointer<Float>,
+    func addWeightGradient(_ d: OperandRows, columns: Int, rows: Int, _ x: OperandRows,
                            width: Int, into target: UnsafeMutablePointer<Float>, bIH: UnsafeMutablePointer<Float>? = nil,
                            bHH: UnsafeMutablePointer<Float>? = nil) throws {
-        var product = cvProduct(m: columns, n: width, k: rows, a: d, lda: pitch, transposeA: true, b: x, ldb: width,
+        var product = cvProduct(m: columns, n: width, k: rows, a: d.base, lda: d.pitch, transposeA: true, b: x.base, ldb: x.pitch,
                                 transposeB: false, bias: nil, c: target, ldc: width, accumulate: true, sumsOfA: bIH ?? bHH,
-                                bfloat16: isBfloat16)
+                                bfloat16: isBfloat16, storedA: d.isBfloat16, storedB: x.isBfloat16)
         guard let bIH, let bHH else { return try multiply(product) }
         let sums = try scratch(.sums, count: columns)
         product.sumsOfA = sums
@@ -139,19 +171,19 @@ extension CPUBackend {
                                 _ gradients: RecurrentGradients) throws {
         let width = pass.cell.gateCount * pass.hiddenWidth
         let input = pass.input.values
-        var d = try floats(activations.gates)
+        var d = try gateRows(pass, activations)
         if case .indexed(_, let index) = pass.input {
             let sums = try scratch(.segments, count: index.distinctCount * width)
             try segmentSums(d, width: width, index: index, into: sums)
-            d = sums
+            d = OperandRows(base: sums, pitch: width)
         }
-        try addWeightGradient(d, pitch: width, columns: width, rows: input.shape[0], floats(input), width: input.shape[1],
-                              into: floats(gradients.weights.wIH))
+        try addWeightGradient(d, columns: width, rows: input.shape[0], OperandRows(base: floats(input), pitch: input.shape[1]),
+                              width: input.shape[1], into: floats(gradients.weights.wIH))
         guard let dInput = gradients.dInput else { return }
         try multiply(cvProduct(
-            m: input.shape[0], n: input.shape[1], k: width, a: d, lda: width, transposeA: false,
+            m: input.shape[0], n: input.shape[1], k: width, a: d.base, lda: d.pitch, transposeA: false,
             b: floats(pass.weights.wIH), ldb: input.shape[1], transposeB: false, bias: nil, c: floats(dInput),
-            ldc: input.shape[1], accumulate: false, sumsOfA: nil, bfloat16: isBfloat16))
+            ldc: input.shape[1], accumulate: false, sumsOfA: nil, bfloat16: isBfloat16, storedA: d.isBfloat16, storedB: false))
     }
 }
 

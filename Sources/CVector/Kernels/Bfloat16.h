@@ -5,6 +5,7 @@
 // many elements along k.
 
 typedef uint32_t VU __attribute__((ext_vector_type(WIDTH)));
+typedef uint16_t VH __attribute__((ext_vector_type(WIDTH)));
 
 #if defined(CV_BFLOAT16)
 /// sum + a(k) b(k) + a(k + 1) b(k + 1), two fused multiply-adds, the upper one first.
@@ -16,6 +17,8 @@ SMALL V pairsOf(V low, V high) {
                                            19, 3, 18, 2, 17, 1, 16, 0);
     return (V)_mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low));
 }
+
+SMALL VH bfloat16Of(V x) { return (VH)_mm512_cvtneps_pbh((__m512)x); }
 #else
 /// Rounded to bfloat16, as the float32 of the same value.
 SMALL VU roundedBits(V x) {
@@ -27,6 +30,8 @@ SMALL VU roundedBits(V x) {
 }
 
 SMALL V pairsOf(V low, V high) { return (V)(roundedBits(low) >> 16 | roundedBits(high)); }
+
+SMALL VH bfloat16Of(V x) { return __builtin_convertvector(roundedBits(x) >> 16, VH); }
 
 SMALL V dotPairs(V a, V b, V sum) {
     sum = fma_((V)((VU)a & (VU)(0xFFFF0000)), (V)((VU)b & (VU)(0xFFFF0000)), sum);
@@ -68,4 +73,17 @@ SMALL void pairRow(long k, const float *x, float *out) {
 /// out [rows, pairs of k] from rows of x [rows, k], one after the other.
 static void pairColumns(long rows, long k, const float *x, long ld, float *out) {
     for (long i = 0; i < rows; i++) pairRow(k, x + i * ld, out + i * pairsIn(k));
+}
+
+/// The same of mask ⊙ x, a few k at a time; mask [rows, k].
+static void pairMasked(long rows, long k, const float *x, long ld, const float *mask, float *out) {
+    enum { step = 64 };
+    float part[step];
+    for (long r = 0; r < rows; r++, x += ld, mask += k, out += pairsIn(k)) {
+        for (long j = 0; j < k; j += step) {
+            long count = cvMin(step, k - j);
+            FOR_VECTORS(count, storeN(part + i, loadN(mask + j + i, w) * loadN(x + j + i, w), w););
+            pairRow(count, part, out + j / 2);
+        }
+    }
 }

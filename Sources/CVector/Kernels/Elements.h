@@ -4,33 +4,45 @@ static void addTo(long n, const float *x, float *y) {
     FOR_VECTORS(n, storeN(y + i, loadN(y + i, w) + loadN(x + i, w), w););
 }
 
-static void columnSums(long rows, long columns, const float *x, long ld, float *sums) {
+static void columnSums(long rows, long columns, const float *x, long ld, bool stored, float *sums) {
     FOR_VECTORS(columns, {
         V sum = 0;
-        for (long m = 0; m < rows; m++) sum += loadN(x + m * ld + i, w);
+        if (stored) for (long m = 0; m < rows; m++) sum += loadOf(true, x + m * ld, i, w);
+        else for (long m = 0; m < rows; m++) sum += loadOf(false, x + m * ld, i, w);
         storeN(sums + i, sum, w);
     });
 }
 
+/// Rows of numbers that lie `ld` floats apart, of bfloat16 if `stored`.
+typedef struct {
+    const float *base;
+    long ld;
+} Values;
+
 /// Columns i ..< i + `vectors` vectors of the sum of the rows `index` of values; `w` lanes of the last vector.
-SMALL void sumColumns(long width, const float *values, const int32_t *index, long count, long i, int vectors, long w, float *sum) {
+SMALL void sumColumns(Values x, bool stored, const int32_t *index, long count, long i, int vectors, long w, float *sum) {
     V total[8];
     for (int j = 0; j < vectors; j++) total[j] = splat(0.0f);
     for (long k = 0; k < count; k++) {
         // The rows lie anywhere in memory, but which ones are to come is known.
-        const float *coming = values + index[k + 4 < count ? k + 4 : k] * width + i;
-        for (int j = 0; j < vectors; j++) __builtin_prefetch(coming + j * WIDTH);
-        const float *row = values + index[k] * width + i;
-        for (int j = 0; j < vectors; j++) total[j] += j < vectors - 1 ? load(row + j * WIDTH) : loadN(row + j * WIDTH, w);
+        const float *coming = cvColumn(stored, x.base + index[k + 4 < count ? k + 4 : k] * x.ld, i);
+        for (int j = 0; j < vectors; j += stored ? 2 : 1) __builtin_prefetch(cvColumn(stored, coming, j * WIDTH));
+        const float *row = x.base + index[k] * x.ld;
+        for (int j = 0; j < vectors; j++) total[j] += loadOf(stored, row, i + j * WIDTH, j < vectors - 1 ? WIDTH : w);
     }
     for (int j = 0; j < vectors; j++) storeN(sum + i + j * WIDTH, total[j], j < vectors - 1 ? WIDTH : w);
 }
 
-static void sumRows(long width, const float *values, const int32_t *index, long count, float *sum) {
+SMALL void sumRowsOf(long width, Values x, bool stored, const int32_t *index, long count, float *sum) {
     long i = 0;
-    for (; i + 8 * WIDTH <= width; i += 8 * WIDTH) sumColumns(width, values, index, count, i, 8, WIDTH, sum);
-    for (; i + 2 * WIDTH <= width; i += 2 * WIDTH) sumColumns(width, values, index, count, i, 2, WIDTH, sum);
-    for (; i < width; i += WIDTH) sumColumns(width, values, index, count, i, 1, width - i, sum);
+    for (; i + 8 * WIDTH <= width; i += 8 * WIDTH) sumColumns(x, stored, index, count, i, 8, WIDTH, sum);
+    for (; i + 2 * WIDTH <= width; i += 2 * WIDTH) sumColumns(x, stored, index, count, i, 2, WIDTH, sum);
+    for (; i < width; i += WIDTH) sumColumns(x, stored, index, count, i, 1, width - i, sum);
+}
+
+static void sumRows(long width, const float *values, long ld, bool stored, const int32_t *index, long count, float *sum) {
+    Values x = {values, ld};
+    if (stored) sumRowsOf(width, x, true, index, count, sum); else sumRowsOf(width, x, false, index, count, sum);
 }
 
 static void scaledCopy(long n, float scale, const float *x, float *y, bool accumulate) {

@@ -5,6 +5,8 @@ typedef struct {
     const float *a, *bias, *h0;
     /// Kept in training, else NULL.
     float *gates, *candidate;
+    /// In compact form, in place of the two above; NULL otherwise.
+    Half *compactGates, *compactCandidate;
     float *h;
     long H, Hp;
 } GRURow;
@@ -20,30 +22,46 @@ SMALL void gruUnitsAfter(GRURow x, const V *u, long i, long w, int f, int sigma)
         storeN(x.gates + x.H + i, z, w);
         storeN(x.gates + 2 * x.H + i, n, w);
         storeN(x.candidate + i, un, w);
+    } else if (x.compactGates) {
+        storeSigmoid(x.compactGates + i, r, w);
+        storeSigmoid(x.compactGates + x.H + i, z, w);
+        storeTanh(x.compactGates + 2 * x.H + i, n, w);
+        storeBfloat16(x.compactCandidate + i, un, w);
     }
 }
 
 static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, Hp = cvRound(H, WIDTH);
     bool usual = p->activation == cvTanh && p->recurrentActivation == cvSigmoid;
+    bool compact = p->compact && p->gates, inPlace = p->projection == p->gates;
     V *u = (V *)work;
+    // Where the row still holds its projection, the numbers that replace it wait here.
+    Half *waiting = (Half *)(u + gateStride(s, 3) * cvPieces(H, WIDTH));
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        Rows multiplied = keepPrevious(p, row, n, m, h);
+        Rows multiplied = keepPrevious(p, s, work, row, n, m, h);
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 3 * H);
-        gateProducts(s, work, m, H, H, 3, multiplied, u, &coming);
+        gateProducts(s, s->pairs > 0, m, H, H, 3, multiplied, u, &coming);
         for (long r = 0; r < m; r++) {
-            GRURow x = {projectionRow(p, n + r, 3 * H), s->bias, h.base + r * h.ld,
-                        p->gates ? p->gates + (n + r) * 3 * H : NULL,
-                        p->gates ? p->candidate + (n + r) * H : NULL, p->y + (n + r) * H, H, Hp};
+            GRURow x = {.a = projectionRow(p, n + r, 3 * H), .bias = s->bias, .h0 = h.base + r * h.ld,
+                        .h = p->y + (n + r) * H, .H = H, .Hp = Hp};
+            float *gates = p->gates ? p->gates + (n + r) * p->gatesLd : NULL;
+            if (compact) {
+                x.compactGates = inPlace ? waiting : (Half *)gates;
+                x.compactCandidate = (Half *)keptRow(p, p->candidate, n + r);
+            } else if (gates) {
+                x.gates = gates;
+                x.candidate = keptRow(p, p->candidate, n + r);
+            }
             const V *ur = u + r * 3;
             if (usual) {
                 FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, cvTanh, cvSigmoid); ur += gateStride(s, 3););
             } else {
                 FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, p->activation, p->recurrentActivation); ur += gateStride(s, 3););
             }
+            if (compact && inPlace) memcpy(gates, waiting, sizeof(Half) * (size_t)(3 * H));
         }
         keepFinal(p, s, row, t, NULL);
     }
@@ -52,18 +70,20 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
 static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, Hp = cvRound(H, WIDTH);
     int f = p->activation, sigma = p->recurrentActivation;
-    float *zArea = work, *resetArea = work + s->block * H, *pairs = pairsArea(s, work);
+    float *zArea = work, *resetArea = work + s->block * H;
     V *u = (V *)(work + cvRound(2 * s->block * H, WIDTH));
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        Rows multiplied = keepPrevious(p, row, n, m, h);
+        Rows multiplied = keepPrevious(p, s, work, row, n, m, h);
+        // What is reset, in float32: kept so where there is a mask.
+        Rows states = p->mask && h.ld ? (Rows){p->previousH + n * H, H} : h;
         float *reset = p->gates ? p->candidate + n * H : resetArea;
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 3 * H);
-        gateProducts(s, work, m, H, H, 2, multiplied, u, &coming);
+        gateProducts(s, s->pairs > 0, m, H, H, 2, multiplied, u, &coming);
         for (long q = 0; q < m; q++) {
-            const float *a = projectionRow(p, n + q, 3 * H), *x = multiplied.base + q * multiplied.ld;
+            const float *a = projectionRow(p, n + q, 3 * H), *x = states.base + q * states.ld;
             float *kept = p->gates ? p->gates + (n + q) * 3 * H : NULL;
             const V *uq = u + q * 2;
             FOR_VECTORS(H, {
@@ -75,7 +95,7 @@ static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, lo
                 uq += gateStride(s, 2);
             });
         }
-        stepProduct(m, h.ld ? H : 0, reset, H, s->second, H, p->y + n * H, H, false, pairs);
+        stepProduct(m, h.ld ? H : 0, reset, H, s->second, H, p->y + n * H, H, false, pairsArea(s, work));
         for (long q = 0; q < m; q++) {
             const float *a = projectionRow(p, n + q, 3 * H) + 2 * H;
             const float *zRow = p->gates ? p->gates + (n + q) * 3 * H + H : zArea + q * H;
@@ -121,6 +141,31 @@ SMALL void gruGradientsAfter(long H, float *gates, float *candidate, const float
     });
 }
 
+/// The same in compact form: gates, candidate and dU become bfloat16.
+SMALL void gruCompactGradients(long H, Half *gates, Half *candidate, const float *h0, const float *dy, float *dh, Half *dU) {
+    FOR_VECTORS(H, {
+        V r = loadSigmoid(gates + i, w);
+        V z = loadSigmoid(gates + H + i, w);
+        V n = loadTanh(gates + 2 * H + i, w);
+        V d = loadN(dh + i, w) + optional(dy, i, w);
+        V dn = d * (splat(1.0f) - z) * derivative(cvTanh, n);
+        V dz = d * (loadN(h0 + i, w) - n) * derivative(cvSigmoid, z);
+        V dr = dn * loadBfloat16(candidate + i, w) * derivative(cvSigmoid, r);
+        V dun = dn * r;
+        storeBfloat16(gates + i, dr, w);
+        storeBfloat16(gates + H + i, dz, w);
+        storeBfloat16(gates + 2 * H + i, dn, w);
+        storeBfloat16(candidate + i, dun, w);
+        storeBfloat16(dU + i, dr, w);
+        storeBfloat16(dU + H + i, dz, w);
+        storeBfloat16(dU + 2 * H + i, dun, w);
+        storeN(dh + i, d * z, w);
+    });
+    endPair(gates, 3 * H);
+    endPair(candidate, H);
+    endPair(dU, 3 * H);
+}
+
 static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, G = 3 * H;
     int f = p->activation, sigma = p->recurrentActivation;
@@ -130,9 +175,20 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
         startGradients(p, s, row, t, dh, NULL);
-        float *gates = p->gates + n * G;
-        const float *mask = rowOf(p->mask, row, H);
+        // h(t−1) itself, which previousH holds masked or rounded: of the difference h(t−1) − n too little would be left.
         Rows h0 = before(p, s, row, t, p->y, p->h0, H);
+        const float *mask = rowOf(p->mask, row, H);
+        if (p->compact) {
+            for (long q = 0; q < m; q++) {
+                fetchBackward(p, n + q + fetchAhead);
+                gruCompactGradients(H, (Half *)(p->gates + (n + q) * p->gatesLd), (Half *)keptRow(p, p->candidate, n + q),
+                                    h0.base + q * h0.ld, rowOf(p->dy, n + q, H), dh + q * H, (Half *)(dU + q * pairsIn(G)));
+            }
+            fetchBefore(p, row, t);
+            if (t > 0 || p->dh0) stepTiles(true, m, pairsIn(G), dU, pairsIn(G), s->first, H, dh, H, true, mask);
+            continue;
+        }
+        float *gates = p->gates + n * G;
         if (p->resetAfter) {
             for (long q = 0; q < m; q++) {
                 const float *dy = rowOf(p->dy, n + q, H);

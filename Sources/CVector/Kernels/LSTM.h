@@ -3,6 +3,8 @@
 typedef struct {
     const float *a, *bias, *c0;
     float *gates, *c, *h;
+    /// In compact form, in place of `gates`; NULL otherwise.
+    Half *compactGates, *compactC;
     long H, Hp;
 } LSTMRow;
 
@@ -20,37 +22,54 @@ SMALL void lstmUnits(LSTMRow x, const V *u, long i, long w, int f, int sigma) {
         storeN(x.gates + x.H + i, forget, w);
         storeN(x.gates + 2 * x.H + i, g, w);
         storeN(x.gates + 3 * x.H + i, out, w);
+    } else if (x.compactGates) {
+        storeSigmoid(x.compactGates + i, in, w);
+        storeSigmoid(x.compactGates + x.H + i, forget, w);
+        storeTanh(x.compactGates + 2 * x.H + i, g, w);
+        storeSigmoid(x.compactGates + 3 * x.H + i, out, w);
+        storeBfloat16(x.compactC + i, c, w);
     }
 }
 
 static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, R = p->state, Hp = cvRound(H, WIDTH);
     bool usual = p->activation == cvTanh && p->recurrentActivation == cvSigmoid;
-    float *cell = work, *unprojected = cell + s->block * H, *pairs = pairsArea(s, work);
+    bool compact = p->compact && p->gates, inPlace = p->projection == p->gates, keepsC = p->c && !compact;
+    float *cell = work, *unprojected = cell + s->block * H;
     V *u = (V *)(work + cvRound(2 * s->block * H, WIDTH));
+    // Where the row still holds its projection, the numbers that replace it wait here.
+    Half *waiting = (Half *)(u + gateStride(s, 4) * cvPieces(H, WIDTH));
     keepFinal(p, s, row, -1, NULL);
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, R);
         Rows c0 = before(p, s, row, t, p->c, p->c0, H);
-        if (!p->c && t > 0) c0 = (Rows){cell, H};
-        float *c = p->c ? p->c + n * H : cell;
+        if (!keepsC && t > 0) c0 = (Rows){cell, H};
+        float *c = keepsC ? p->c + n * H : cell;
         float *hidden = !p->wHR ? p->y + n * R : p->projected ? p->projected + n * H : unprojected;
-        h = keepPrevious(p, row, n, m, h);
+        Rows multiplied = keepPrevious(p, s, work, row, n, m, h);
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 4 * H);
-        gateProducts(s, work, m, H, R, 4, h, u, &coming);
+        gateProducts(s, s->pairs > 0, m, H, R, 4, multiplied, u, &coming);
         for (long r = 0; r < m; r++) {
-            LSTMRow x = {projectionRow(p, n + r, 4 * H), s->bias, c0.base + r * c0.ld,
-                         p->gates ? p->gates + (n + r) * 4 * H : NULL, c + r * H, hidden + r * H, H, Hp};
+            LSTMRow x = {.a = projectionRow(p, n + r, 4 * H), .bias = s->bias, .c0 = c0.base + r * c0.ld, .c = c + r * H,
+                         .h = hidden + r * H, .H = H, .Hp = Hp};
+            float *gates = p->gates ? p->gates + (n + r) * p->gatesLd : NULL;
+            if (compact) {
+                x.compactGates = inPlace ? waiting : (Half *)gates;
+                x.compactC = (Half *)keptRow(p, p->c, n + r);
+            } else {
+                x.gates = gates;
+            }
             const V *ur = u + r * 4;
             if (usual) {
                 FOR_VECTORS(H, lstmUnits(x, ur, i, w, cvTanh, cvSigmoid); ur += gateStride(s, 4););
             } else {
                 FOR_VECTORS(H, lstmUnits(x, ur, i, w, p->activation, p->recurrentActivation); ur += gateStride(s, 4););
             }
+            if (compact && inPlace) memcpy(gates, waiting, sizeof(Half) * (size_t)(4 * H));
         }
-        if (p->wHR) stepProduct(m, H, hidden, H, s->second, R, p->y + n * R, R, false, pairs);
+        if (p->wHR) stepProduct(m, H, hidden, H, s->second, R, p->y + n * R, R, false, pairsArea(s, work));
         keepFinal(p, s, row, t, c);
     }
 }
@@ -74,6 +93,26 @@ SMALL void lstmGradients(long H, float *gates, const float *c, const float *c0, 
     });
 }
 
+/// The same in compact form, whose gradients are bfloat16. c0: of the step before, or the initial state where that is NULL.
+static void lstmCompactGradients(long H, Half *gates, const Half *c, const Half *c0, const float *initial, const float *d,
+                                 const float *dy, float *dc) {
+    FOR_VECTORS(H, {
+        V in = loadSigmoid(gates + i, w);
+        V forget = loadSigmoid(gates + H + i, w);
+        V g = loadTanh(gates + 2 * H + i, w);
+        V out = loadSigmoid(gates + 3 * H + i, w);
+        V squashed = tanh_(loadBfloat16(c + i, w));
+        V before = c0 ? loadBfloat16(c0 + i, w) : loadN(initial + i, w);
+        V dh = loadN(d + i, w) + optional(dy, i, w);
+        V total = loadN(dc + i, w) + dh * out * derivative(cvTanh, squashed);
+        storeBfloat16(gates + i, total * g * derivative(cvSigmoid, in), w);
+        storeBfloat16(gates + H + i, total * before * derivative(cvSigmoid, forget), w);
+        storeBfloat16(gates + 2 * H + i, total * in * derivative(cvTanh, g), w);
+        storeBfloat16(gates + 3 * H + i, dh * squashed * derivative(cvSigmoid, out), w);
+        storeN(dc + i, total * forget, w);
+    });
+}
+
 static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, R = p->state;
     bool usual = p->activation == cvTanh && p->recurrentActivation == cvSigmoid;
@@ -82,7 +121,7 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
         startGradients(p, s, row, t, dh, dc);
-        Rows c0 = before(p, s, row, t, p->c, p->c0, H);
+        Rows c0 = before(p, s, row, t, p->compact ? NULL : p->c, p->c0, H);
         if (p->wHR) {
             for (long r = 0; r < m; r++) {
                 const float *dy = rowOf(p->dy, n + r, R);
@@ -91,15 +130,25 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
             stepProduct(m, R, p->dhAll + n * R, R, s->second, H, dHidden, H, false, pairs);
         }
         for (long r = 0; r < m; r++) {
-            float *gates = p->gates + (n + r) * 4 * H;
-            const float *c = p->c + (n + r) * H;
-            const float *cBefore = c0.base + r * c0.ld;
+            fetchBackward(p, n + r + fetchAhead);
+            float *gates = p->gates + (n + r) * p->gatesLd;
+            const float *c = keptRow(p, p->c, n + r);
             const float *d = p->wHR ? dHidden + r * H : dh + r * R;
             const float *dy = p->wHR ? NULL : rowOf(p->dy, n + r, R);
+            if (p->compact) {
+                const Half *kept = t > 0 ? (const Half *)keptRow(p, p->c, p->offsets[t - 1] + row + r) : NULL;
+                lstmCompactGradients(H, (Half *)gates, (const Half *)c, kept, c0.base + r * c0.ld, d, dy, dc + r * H);
+                continue;
+            }
+            const float *cBefore = c0.base + r * c0.ld;
             if (usual) lstmGradients(H, gates, c, cBefore, d, dy, dc + r * H, cvTanh, cvSigmoid);
             else lstmGradients(H, gates, c, cBefore, d, dy, dc + r * H, p->activation, p->recurrentActivation);
         }
-        if (t > 0 || p->dh0) maskedProduct(m, 4 * H, p->gates + n * 4 * H, 4 * H, s->first, R, dh, R, false, rowOf(p->mask, row, R), pairs);
+        fetchBefore(p, row, t);
+        if (t == 0 && !p->dh0) continue;
+        const float *gates = p->gates + n * p->gatesLd, *mask = rowOf(p->mask, row, R);
+        if (p->compact) stepTiles(true, m, 2 * H, gates, p->gatesLd, s->first, R, dh, R, false, mask);
+        else maskedProduct(m, 4 * H, gates, p->gatesLd, s->first, R, dh, R, false, mask, pairs);
     }
     keepInitialGradients(p, s, row, dh, dc);
 }

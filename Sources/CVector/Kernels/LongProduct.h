@@ -5,14 +5,43 @@
 
 /// Rows k ..< k + count of a panel of pairs, or of the last, incomplete panel, filled up with zeros.
 static void copyPanel(const cvLongBlock *x, long k, long count, long column, long vectors, float *out) {
-    const float *from = x->wide.base + k * x->wide.ld + column;
+    const float *from = cvColumn(x->wideStored, x->wide.base + k * x->wide.ld, column);
     if (x->bfloat16) {
         long columns = cvMin(vectors * WIDTH, x->wide.columns - column);
         if (columns < vectors * WIDTH) memset(out, 0, sizeof(float) * (size_t)(pairsIn(count) * vectors * WIDTH));
-        return pairRows(count, columns, from, x->wide.ld, out, vectors * WIDTH);
+        return pairRowsOf(x->wideStored, count, columns, from, x->wide.ld, out, vectors * WIDTH);
     }
     for (long i = 0; i < count; i++, from += x->wide.ld) {
         for (long j = 0; j < vectors; j++, out += WIDTH) store(out, loadN(from + j * WIDTH, x->wide.columns - column - j * WIDTH));
+    }
+}
+
+/// Adds the sums of a panel's columns from its `units` rows of pairs.
+static void addPairSums(const cvLongBlock *x, const float *pairs, long units, long vectors, long column) {
+    const V ones = (V)(VU)(0x3F803F80);
+    V sums[PANEL];
+    for (long j = 0; j < PANEL; j++) sums[j] = splat(0.0f);
+    if (vectors == PANEL) {
+        for (long k = 0; k < units; k++, pairs += PANEL * WIDTH) {
+            for (long j = 0; j < PANEL; j++) sums[j] = dotPairs(ones, load(pairs + j * WIDTH), sums[j]);
+        }
+    } else {
+        for (long k = 0; k < units; k++, pairs += vectors * WIDTH) {
+            for (long j = 0; j < vectors; j++) sums[j] = dotPairs(ones, load(pairs + j * WIDTH), sums[j]);
+        }
+    }
+    for (long j = 0; j < vectors; j++) {
+        float *to = x->columnSums + column + j * WIDTH;
+        store(to, load(to) + sums[j]);
+    }
+}
+
+/// Asks for rows k ..< k + count of a panel of the wide operand, whose lines lie too far apart for the processor to guess.
+SMALL void fetchPanel(const cvLongBlock *x, long k, long count, long column) {
+    long bytes = cvMin(PANEL * WIDTH, x->wide.columns - column) * (x->wideStored ? 2 : 4);
+    for (long end = cvMin(k + count, x->rows); k < end; k++) {
+        const char *row = (const char *)cvColumn(x->wideStored, x->wide.base + k * x->wide.ld, column);
+        for (long i = 0; i < bytes; i += 64) __builtin_prefetch(row + i, 0, 2);
     }
 }
 
@@ -20,7 +49,7 @@ static void copyPanel(const cvLongBlock *x, long k, long count, long column, lon
 static void addColumnSums(const cvLongBlock *x, long k, long count, long column) {
     float sums[PANEL * WIDTH];
     long columns = cvMin(PANEL * WIDTH, x->wide.columns - column);
-    columnSums(count, columns, x->wide.base + k * x->wide.ld + column, x->wide.ld, sums);
+    columnSums(count, columns, x->wide.base + k * x->wide.ld + column, x->wide.ld, false, sums);
     addTo(columns, sums, x->columnSums + column);
 }
 
@@ -30,7 +59,7 @@ static void packNarrow(const cvLongBlock *x, long k, long count, float *across) 
     long columns = x->narrow.columns;
     if (!x->bfloat16) return packTransposed(count, columns, from, x->narrow.ld, across);
     float *pairs = across + depth * cvRound(columns, 16);
-    pairRows(count, columns, from, x->narrow.ld, pairs, columns);
+    pairRowsOf(x->narrowStored, count, columns, from, x->narrow.ld, pairs, columns);
     packTransposed(pairsIn(count), columns, pairs, columns, across);
 }
 
@@ -46,16 +75,23 @@ static void longProductBlock(const cvLongBlock *x, float *area) {
         for (long column = 0; column < x->wide.columns; column += PANEL * WIDTH) {
             long vectors = cvMin(PANEL, cvPieces(x->wide.columns - column, WIDTH)), ldb = x->wide.ld;
             const float *b = x->wide.base + k0 * ldb + column;
-            if (x->columnSums) addColumnSums(x, k0, count, column);
+            if (x->columnSums && !x->wideStored) addColumnSums(x, k0, count, column);
             if (x->bfloat16 || column + vectors * WIDTH > x->wide.columns) {
                 copyPanel(x, k0, count, column, vectors, last);
                 b = last;
                 ldb = vectors * WIDTH;
             }
+            if (x->columnSums && x->wideStored) addPairSums(x, last, units, vectors, column);
+            bool isLast = column + PANEL * WIDTH >= x->wide.columns;
+            long nextRow = isLast ? k0 + step : k0, nextColumn = isLast ? 0 : column + PANEL * WIDTH, fetched = 0;
             float *to = x->sums + column * rows;
             for (long i = 0, m; i < rows; i += m, to += m * vectors * WIDTH) {
                 V out[6 * PANEL];
                 m = nextTile(rows - i, PANEL);
+                // The next panel comes while the tiles of this one are at work.
+                long share = step * (i + m) / rows - fetched;
+                fetchPanel(x, nextRow + fetched, share, nextColumn);
+                fetched += share;
                 tilesAcross[x->bfloat16][m - 1][vectors - 1](units, across + i * units, ldb, b, out);
                 for (long j = 0; j < m * vectors; j++) store(to + j * WIDTH, k0 > 0 ? load(to + j * WIDTH) + out[j] : out[j]);
             }

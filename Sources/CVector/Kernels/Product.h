@@ -105,7 +105,7 @@ static void packVector(const cvProduct *p, long n, long valid, long stride, floa
     } else if (p->bfloat16) {
         // The unused lanes are zero: nothing of them reaches a result, but they must not be slow.
         if (valid < WIDTH) for (long k = 0; k < pairsIn(p->k); k++) store(out + k * stride, splat(0.0f));
-        pairRows(p->k, valid, p->b + n, p->ldb, out, stride);
+        pairRowsOf(p->storedB, p->k, valid, cvColumn(p->storedB, p->b, n), p->ldb, out, stride);
     } else {
         for (long k = 0; k < p->k; k++) store(out + k * stride, loadN(p->b + k * p->ldb + n, valid));
     }
@@ -166,10 +166,10 @@ static void packTransposed(long K, long rows, const float *a, long lda, float *p
 /// tile for `tilesAcross`. `area` holds rows x depth floats, twice for pairs of a transposed a.
 static void packLeft(const cvProduct *p, long row, long rows, long k0, long kb, float *area) {
     if (!p->transposeA) return pairColumns(rows, kb, p->a + row * p->lda + k0, p->lda, area);
-    const float *a = p->a + k0 * p->lda + row;
+    const float *a = cvColumn(p->storedA, p->a + k0 * p->lda, row);
     if (!p->bfloat16) return packTransposed(kb, rows, a, p->lda, area);
     float *pairs = area + rows * pairsIn(kb);
-    pairRows(kb, rows, a, p->lda, pairs, rows);
+    pairRowsOf(p->storedA, kb, rows, a, p->lda, pairs, rows);
     packTransposed(pairsIn(kb), rows, pairs, rows, area);
 }
 
@@ -177,12 +177,12 @@ static void packLeft(const cvProduct *p, long row, long rows, long k0, long kb, 
 static void productBlock(const cvProduct *p, const float *packed, long row, long rows, long panel, long panels,
                          float *areaA) {
     V out[6 * PANEL];
-    bool pairs = p->bfloat16, packs = p->transposeA || pairs;
+    bool pairs = p->bfloat16, packs = p->transposeA || (pairs && !p->storedA);
     long step = pairs ? 2 * depth : depth;
     for (long k0 = 0; k0 == 0 || k0 < p->k; k0 += step) {
         long kb = cvMin(step, p->k - k0), units = cvUnits(pairs, kb), lda = packs ? units : p->lda;
         if (packs) packLeft(p, row, rows, k0, kb, areaA);
-        const float *a = packs ? areaA : p->a + row * p->lda + k0;
+        const float *a = packs ? areaA : cvColumn(p->storedA, p->a + row * p->lda, k0);
         for (long q = panel; q < panel + panels; q++) {
             long column = q * PANEL * WIDTH, left = p->n - column;
             long vectors = (left + WIDTH - 1) / WIDTH;
@@ -207,23 +207,17 @@ static void productBlock(const cvProduct *p, const float *packed, long row, long
     }
 }
 
-/// out [rows, n] (= or +=) mask ⊙ (a [rows, K] · packed [K, n]); the step of a time loop. `mask` [rows, n] or NULL; `pairs` holds
-/// rows x pairs of K in bfloat16, else NULL.
-static void maskedProduct(long rows, long K, const float *a, long lda, const float *packed, long n, float *out, long ldo,
-                          bool accumulate, const float *mask, float *pairs) {
+/// out [rows, n] (= or +=) mask ⊙ (a [rows, K] · packed [K, n]), of pairs or not. `mask` [rows, n] or NULL.
+static void stepTiles(bool pairs, long rows, long K, const float *a, long lda, const float *packed, long n, float *out, long ldo,
+                      bool accumulate, const float *mask) {
     V tile[6 * PANEL];
-    if (pairs) {
-        pairColumns(rows, K, a, lda, pairs);
-        K = lda = pairsIn(K);
-        a = pairs;
-    }
     for (long column = 0; column < n; column += PANEL * WIDTH) {
         long vectors = (n - column + WIDTH - 1) / WIDTH;
         if (vectors > PANEL) vectors = PANEL;
         const float *b = packed + column * K;
         for (long i = 0, m; i < rows; i += m) {
             m = nextTile(rows - i, vectors);
-            tiles[pairs != NULL][m - 1][vectors - 1](K, a + i * lda, lda, b, tile);
+            tiles[pairs][m - 1][vectors - 1](K, a + i * lda, lda, b, tile);
             for (long r = 0; r < m; r++) {
                 float *to = out + (i + r) * ldo + column;
                 for (long j = 0; j < vectors; j++) {
@@ -236,6 +230,14 @@ static void maskedProduct(long rows, long K, const float *a, long lda, const flo
             }
         }
     }
+}
+
+/// The product of a step of a time loop. `pairs` receives the pairs of a in bfloat16, else NULL.
+static void maskedProduct(long rows, long K, const float *a, long lda, const float *packed, long n, float *out, long ldo,
+                          bool accumulate, const float *mask, float *pairs) {
+    if (!pairs) return stepTiles(false, rows, K, a, lda, packed, n, out, ldo, accumulate, mask);
+    pairColumns(rows, K, a, lda, pairs);
+    stepTiles(true, rows, pairsIn(K), pairs, pairsIn(K), packed, n, out, ldo, accumulate, mask);
 }
 
 SMALL void stepProduct(long rows, long K, const float *a, long lda, const float *packed, long n, float *out, long ldo, bool accumulate,

@@ -33,17 +33,32 @@ SMALL void copyRow(float *to, const float *from, long width) {
     if (from) memcpy(to, from, sizeof(float) * (size_t)width); else memset(to, 0, sizeof(float) * (size_t)width);
 }
 
-/// Keeps what W_hh multiplies in rows n ..< n + m, sequences `row` on, and returns it: the states h, masked if there is a mask.
-static Rows keepPrevious(const cvRecurrent *p, long row, long n, long m, Rows h) {
-    if (!p->previousH) return h;
-    float *kept = p->previousH + n * p->state;
-    for (long r = 0; r < m; r++) {
-        const float *from = h.base + r * h.ld, *mask = rowOf(p->mask, row + r, p->state);
-        float *to = kept + r * p->state;
-        if (!mask) copyRow(to, from, p->state);
-        else FOR_VECTORS(p->state, storeN(to + i, loadN(mask + i, w) * loadN(from + i, w), w););
+/// Where a worker keeps the pairs of a product's left operand; NULL in float32.
+SMALL float *pairsArea(const cvRecurrentAreas *s, float *work) { return s->pairs > 0 ? work + s->pairs : NULL; }
+
+/// Keeps what W_hh multiplies in rows n ..< n + m, sequences `row` on, and returns it as the step's product reads it, in pairs
+/// or not: the states h, masked if there is a mask. In compact form what is kept are the pairs.
+static Rows keepPrevious(const cvRecurrent *p, const cvRecurrentAreas *s, float *work, long row, long n, long m, Rows h) {
+    long R = p->state, units = pairsIn(R);
+    const float *mask = rowOf(p->mask, row, R);
+    float *pairs = pairsArea(s, work);
+    if (p->compact && p->previousH) {
+        pairs = p->previousH + n * units;
+        if (!h.ld) memset(pairs, 0, sizeof(float) * (size_t)(m * units));
+    } else if (p->previousH) {
+        float *kept = p->previousH + n * R;
+        for (long r = 0; r < m; r++) {
+            const float *from = h.base + r * h.ld, *factors = rowOf(mask, r, R);
+            float *to = kept + r * R;
+            if (!mask) copyRow(to, from, R);
+            else FOR_VECTORS(R, storeN(to + i, loadN(factors + i, w) * loadN(from + i, w), w););
+        }
+        if (mask && h.ld) h = (Rows){kept, R};
+        mask = NULL;
     }
-    return p->mask && h.ld ? (Rows){kept, p->state} : h;
+    if (!h.ld || !pairs) return h;
+    if (mask) pairMasked(m, R, h.base, h.ld, mask, pairs); else pairColumns(m, R, h.base, h.ld, pairs);
+    return (Rows){pairs, units};
 }
 
 /// Copies final states of the rows that end with step t; t = −1 stands for rows of length 0.
@@ -76,6 +91,14 @@ static void keepInitialGradients(const cvRecurrent *p, const cvRecurrentAreas *s
     }
 }
 
+/// Row n of the kept `c` or `candidate`.
+SMALL float *keptRow(const cvRecurrent *p, float *base, long n) {
+    return base + n * (p->compact ? pairsIn(p->hidden) : p->hidden);
+}
+
+/// The end of a row of `width` bfloat16 numbers where they do not fill the last pair.
+SMALL void endPair(Half *row, long width) { if (width % 2) row[width] = 0; }
+
 /// W_ih x of packed row n.
 SMALL const float *projectionRow(const cvRecurrent *p, long n, long width) {
     return p->projection + (p->positions ? p->positions[n] : n) * width;
@@ -87,35 +110,47 @@ SMALL V optional(const float *row, long i, long w) { return row ? loadN(row + i,
 /// not fall on the same sets of the cache.
 SMALL long gateStride(const cvRecurrentAreas *s, int gates) { return (s->block + 1) * gates; }
 
-/// Where a worker keeps the pairs of a product's left operand; NULL in float32.
-SMALL float *pairsArea(const cvRecurrentAreas *s, float *work) { return s->pairs > 0 ? work + s->pairs : NULL; }
-
-/// u = h W^T of m rows, the gates of a unit group side by side: group g of row r at u[g · gateStride + r · gates].
+/// u = x W^T of m rows, of pairs or not, the gates of a unit group side by side: group g of row r at u[g · gateStride + r · gates].
 /// All rows meet a panel of the weights while it is in the first-level cache.
-static void gateProducts(const cvRecurrentAreas *s, float *work, long m, long H, long R, int gates, Rows h, V *u, Coming *coming) {
+static void gateProducts(const cvRecurrentAreas *s, bool pairs, long m, long H, long R, int gates, Rows x, V *u, Coming *coming) {
     long calls = cvPieces(H, WIDTH) * cvPieces(m, tileRows(gates));
-    float *pairs = pairsArea(s, work);
-    if (h.ld && pairs) {
-        pairColumns(m, R, h.base, h.ld, pairs);
-        h = (Rows){pairs, pairsIn(R)};
-    }
     R = cvUnits(pairs, R);
     for (long i = 0; i < H; i += WIDTH, u += gateStride(s, gates)) {
         const float *panel = s->first + i * gates * R;
         for (long r = 0, k; r < m; r += k) {
             k = nextTile(m - r, gates);
             fetch(coming, calls--);
-            tiles[pairs != NULL][k - 1][gates - 1](h.ld ? R : 0, h.base + r * h.ld, h.ld, panel, u + r * gates);
+            tiles[pairs][k - 1][gates - 1](x.ld ? R : 0, x.base + r * x.ld, x.ld, panel, u + r * gates);
         }
     }
+}
+
+/// Rows that the backward pass asks for ahead.
+enum { fetchAhead = 2 };
+
+/// Asks for what the pointwise part of a backward step reads of row n in compact form, whose gaps between the rows of a dense
+/// layer mislead the processor's own guess.
+SMALL void fetchBackward(const cvRecurrent *p, long n) {
+    if (!p->compact) return;
+    const float *gates = p->gates + n * p->gatesLd;
+    long width = p->kind == cvLSTM ? 4 * p->hidden : p->kind == cvGRU ? 3 * p->hidden : p->hidden;
+    for (long i = 0; i < pairsIn(width); i += lineFloats) __builtin_prefetch(gates + i, 1);
+    const float *kept = p->kind == cvLSTM ? p->c : p->candidate;
+    if (kept) for (long i = 0; i < pairsIn(p->hidden); i += lineFloats) __builtin_prefetch(kept + n * pairsIn(p->hidden) + i);
+    if (p->dy) for (long i = 0; i < p->state; i += lineFloats) __builtin_prefetch(p->dy + n * p->state + i);
+}
+
+/// The first rows of the step before t.
+SMALL void fetchBefore(const cvRecurrent *p, long row, long t) {
+    if (t > 0) for (long r = 0; r < fetchAhead; r++) fetchBackward(p, p->offsets[t - 1] + row + r);
 }
 
 /// What the pointwise part of a step touches, rows n ..< n + m.
 static void expectForward(const cvRecurrent *p, Coming *coming, long n, long m, long width) {
     if (p->projection != p->gates) for (long r = 0; r < m; r++) expect(coming, projectionRow(p, n + r, width), width, false);
-    expect(coming, p->gates ? p->gates + n * width : NULL, m * width, true);
+    expect(coming, p->gates ? p->gates + n * p->gatesLd : NULL, m * p->gatesLd, true);
     expect(coming, p->y + n * p->state, m * p->state, true);
-    expect(coming, p->c ? p->c + n * p->hidden : NULL, m * p->hidden, true);
-    expect(coming, p->candidate ? p->candidate + n * p->hidden : NULL, m * p->hidden, true);
+    expect(coming, p->c ? keptRow(p, p->c, n) : NULL, m * (p->compact ? pairsIn(p->hidden) : p->hidden), true);
+    expect(coming, p->candidate ? keptRow(p, p->candidate, n) : NULL, m * (p->compact ? pairsIn(p->hidden) : p->hidden), true);
     expect(coming, p->projected ? p->projected + n * p->hidden : NULL, m * p->hidden, true);
 }

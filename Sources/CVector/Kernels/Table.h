@@ -1,8 +1,9 @@
 // Gathers the functions of one instruction set into its table. Defines: WIDTH, PANEL, TABLE, NAME.
 #include "Vectors.h"
+#include "Bfloat16.h"
+#include "Compact.h"
 #include "Elements.h"
 #include "AdamRows.h"
-#include "Bfloat16.h"
 #include "Coming.h"
 #include "Product.h"
 #include "LongProduct.h"

@@ -57,10 +57,13 @@ typedef struct {
     float *c;
     long ldc;
     bool accumulate;
-    /// [m] += the sums over k of op(a), unrounded; only for a transposed `a`. NULL: not wanted.
+    /// [m] += the sums over k of op(a), not rounded here; only for a transposed `a`. NULL: not wanted.
     float *sumsOfA;
     /// Operands are rounded to bfloat16, to the same bits with AVX2 and AVX-512.
     bool bfloat16;
+    /// Rows of the operand are bfloat16 numbers already, two in the place of a float, of which `lda` or `ldb` still counts:
+    /// see `cvRecurrent.compact`. Only with `bfloat16` and without `transposeB`.
+    bool storedA, storedB;
 } cvProduct;
 
 /// Floats of scratch memory `cvMultiply` needs.
@@ -68,8 +71,8 @@ long cvMultiplyScratch(const cvContext *, const cvProduct *);
 void cvMultiply(cvContext *, const cvProduct *, float *scratch);
 /// Floats of scratch memory `cvColumnSums` needs.
 long cvColumnSumsScratch(long rows, long columns);
-/// sums [columns] (= or +=) the sums over the rows of x, whose rows lie `ld` apart.
-void cvColumnSums(cvContext *, long rows, long columns, const float *x, long ld, float *sums, bool accumulate,
+/// sums [columns] (= or +=) the sums over the rows of x, whose rows lie `ld` floats apart and are bfloat16 if `stored`.
+void cvColumnSums(cvContext *, long rows, long columns, const float *x, long ld, bool stored, float *sums, bool accumulate,
                   float *scratch);
 
 // MARK: Element-wise
@@ -88,7 +91,8 @@ void cvDropout(cvContext *, long rows, long width, const float *x, float *y, con
 // MARK: Tables
 
 void cvGather(cvContext *, long rows, long width, const float *table, const int32_t *index, float *y);
-void cvSegmentSums(cvContext *, long segments, long width, const float *values, const int32_t *order,
+/// `values` have rows `ld` floats apart, of bfloat16 if `stored`.
+void cvSegmentSums(cvContext *, long segments, long width, const float *values, long ld, bool stored, const int32_t *order,
                    const int32_t *bounds, float *sums);
 void cvScatterAdd(cvContext *, long rows, long width, const float *values, const int32_t *index, float *table);
 
@@ -168,6 +172,13 @@ typedef struct {
     bool resetAfter;
     /// Operands of products are rounded to bfloat16.
     bool bfloat16;
+    /// What training keeps takes 16 bits a number, for half the way to memory and back: gates in fixed point, `c`,
+    /// `candidate` and `previousH` as the bfloat16 of the products; the gradients of the gates as well. Rows stay row-major,
+    /// `gatesLd` floats apart in `gates`, without a gap elsewhere (`previousH`: an even number to a row). Only with bfloat16,
+    /// tanh and sigmoid, and not for a GRU with reset before.
+    bool compact;
+    /// Floats from a row of `gates` to the next.
+    long gatesLd;
     long batch, steps, hidden, state;
     /// [B], [T], [T + 1]
     const long *lengths, *active, *offsets;

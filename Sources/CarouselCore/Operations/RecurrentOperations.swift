@@ -87,6 +87,8 @@ public struct RecurrentActivations {
     public var candidate: Tensor?
     /// [N, H] LSTM with projection: o ⊙ f(c).
     public var hidden: Tensor?
+    /// Whether only the backend's backward pass reads them: then it may keep them in a form of its own, in fewer bytes.
+    public var isOpaque = false
 
     /// Allocates what `cell` needs for `rows` packed rows.
     public init(cell: RecurrentCell, rows: Int, hidden width: Int, state: Int, projected: Bool,
@@ -98,12 +100,13 @@ public struct RecurrentActivations {
         hidden = projected ? try backend.makeTensor(shape: [rows, width]) : nil
     }
 
-    public init(gates: Tensor, previousH: Tensor, c: Tensor?, candidate: Tensor?, hidden: Tensor?) {
+    public init(gates: Tensor, previousH: Tensor, c: Tensor?, candidate: Tensor?, hidden: Tensor?, isOpaque: Bool = false) {
         self.gates = gates
         self.previousH = previousH
         self.c = c
         self.candidate = candidate
         self.hidden = hidden
+        self.isOpaque = isOpaque
     }
 }
 

@@ -44,6 +44,8 @@ public struct PassContext: Sendable {
     public var mode: Mode
     public var seed: UInt64
     public var step: Int
+    /// Whether `Layer.kept` is to show all that a training pass keeps; else a backend may keep it in fewer bytes of its own.
+    public var keepsReadable = false
 
     public init(mode: Mode, seed: UInt64 = 0, step: Int = 0) {
         self.mode = mode

@@ -89,7 +89,8 @@ final class RecurrentDirection {
                 previousH: try workspace.tensor("previousH", [n, stateWidth]),
                 c: cell.kind == .lstm ? try workspace.tensor("c", [n, hidden]) : nil,
                 candidate: cell.kind == .gru ? try workspace.tensor("candidate", [n, hidden]) : nil,
-                hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", [n, hidden]))
+                hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", [n, hidden]),
+                isOpaque: !context.keepsReadable)
         }
         let pass = RecurrentPass(cell: cell, layout: layout, input: input, weights: try weights(store.weight),
                                  mask: try mask(rows: b, context), y: try workspace.tensor("y", [n, stateWidth]), hT: try workspace.tensor("hT", [b, stateWidth]),
@@ -118,7 +119,7 @@ final class RecurrentDirection {
         case .gru: ["r", "z", "n"]
         }
         var tensors: [KeptTensor] = []
-        if let activations = pass.activations {
+        if let activations = pass.activations, !activations.isOpaque {
             tensors.append(KeptTensor("gates", activations.gates, rows, blocks: names))
             if let c = activations.c { tensors.append(KeptTensor("cell state", c, rows)) }
         }

@@ -46,8 +46,10 @@ struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
     static let dc0 = RecurrentOptions(rawValue: 1 << 10)
     /// The biases are given but not trained.
     static let frozenBiases = RecurrentOptions(rawValue: 1 << 11)
+    /// What the forward pass keeps is the backend's own affair, as in a training.
+    static let opaque = RecurrentOptions(rawValue: 1 << 12)
     /// Recurrent dropout.
-    static let mask = RecurrentOptions(rawValue: 1 << 12)
+    static let mask = RecurrentOptions(rawValue: 1 << 13)
 
     static let everything = RecurrentOptions(rawValue: (1 << 11) - 1).subtracting(.indexed)
     /// What classification of text by the last state trains with.
@@ -56,12 +58,14 @@ struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
     private static let names: [(RecurrentOptions, String)] = [
         (.indexed, "indexed"), (.bIH, "bIH"), (.bHH, "bHH"), (.h0, "h0"), (.c0, "c0"), (.dy, "dy"), (.dhT, "dhT"),
         (.dcT, "dcT"), (.dInput, "dInput"), (.dh0, "dh0"), (.dc0, "dc0"), (.frozenBiases, "frozen"),
+        (.opaque, "opaque"),
     ]
 
     var description: String {
         if contains(.mask) { return subtracting(.mask).description + " mask" }
-        if self == .everything { return " everything" }
-        if self == .classifier { return " classifier" }
+        for (set, name) in [(Self.everything, " everything"), (.classifier, " classifier")] where subtracting(.opaque) == set {
+            return name + (contains(.opaque) ? " opaque" : "")
+        }
         return Self.names.filter { contains($0.0) }.map { " " + $0.1 }.joined()
     }
 }
@@ -136,12 +140,17 @@ extension RecurrentCase {
             bIH: try options.contains(.bIH) ? run.input("bIH", [G * H], scale: 0.5) : nil,
             bHH: try options.contains(.bHH) ? run.input("bHH", [G * H], scale: 0.5) : nil)
         let unit = IndexMeaning.packed(layout, width: H)
+        func kept(_ name: String, _ width: Int, _ meaning: IndexMeaning) throws -> Tensor {
+            guard !options.contains(.opaque) else { return try run.scratch(name, [N, width]) }
+            return try stateOutput(run, name, [N, width], run.recurrentTolerance, meaning)
+        }
         let activations = RecurrentActivations(
-            gates: try stateOutput(run, "gates", [N, G * H], run.recurrentTolerance, .packedGates(layout, cell, hidden: H)),
-            previousH: try stateOutput(run, "previousH", [N, R], run.recurrentTolerance, .packed(layout, width: R)),
-            c: try cell.kind == .lstm ? stateOutput(run, "c", [N, H], run.recurrentTolerance, unit) : nil,
-            candidate: try cell.kind == .gru ? stateOutput(run, "candidate", [N, H], run.recurrentTolerance, unit) : nil,
-            hidden: try projection == nil ? nil : stateOutput(run, "hidden", [N, H], run.recurrentTolerance, unit))
+            gates: try kept("gates", G * H, .packedGates(layout, cell, hidden: H)),
+            previousH: try kept("previousH", R, .packed(layout, width: R)),
+            c: try cell.kind == .lstm ? kept("c", H, unit) : nil,
+            candidate: try cell.kind == .gru ? kept("candidate", H, unit) : nil,
+            hidden: try projection == nil ? nil : kept("hidden", H, unit),
+            isOpaque: options.contains(.opaque))
         return RecurrentPass(
             cell: cell, layout: packed, input: x, weights: weights,
             h0: try options.contains(.h0) ? run.input("h0", [B, R]) : nil,
@@ -160,6 +169,7 @@ extension RecurrentCase {
 
     private func makeGradients(_ run: CaseRun, _ pass: RecurrentPass, _ layout: SequenceLayout) throws -> RecurrentGradients {
         let B = lengths.count, H = hidden, R = state, isLSTM = cell.kind == .lstm
+        let tolerance = options.contains(.opaque) ? Tolerance.opaqueRecurrent(run.backend.precision) : run.recurrentTolerance
         // Sums over the gates, each a gradient of about 0.1 times a weight.
         let inputSum = 0.05 * Double(cell.gateCount * H).squareRoot() * inputScale
         let stateSum = 0.05 * Double(cell.gateCount * H).squareRoot() * stateScale
@@ -172,29 +182,29 @@ extension RecurrentCase {
         }
         let bias = IndexMeaning.gateRows(cell, hidden: H, width: 1, "bias")
         let weights = RecurrentWeights(
-            wIH: try weightGradient(run, "dwIH", pass.weights.wIH.shape, run.recurrentTolerance,
+            wIH: try weightGradient(run, "dwIH", pass.weights.wIH.shape, tolerance,
                                      .gateRows(cell, hidden: H, width: input, "input")),
-            wHH: try weightGradient(run, "dwHH", pass.weights.wHH.shape, run.recurrentTolerance,
+            wHH: try weightGradient(run, "dwHH", pass.weights.wHH.shape, tolerance,
                                      .gateRows(cell, hidden: H, width: R, "state")),
             wHR: try pass.weights.wHR.map {
-                try weightGradient(run, "dwHR", $0.shape, run.recurrentTolerance, .grid("state", "unit", width: H))
+                try weightGradient(run, "dwHR", $0.shape, tolerance, .grid("state", "unit", width: H))
             },
             bIH: try pass.weights.bIH.flatMap {
-                trainsBiases ? try weightGradient(run, "dbIH", $0.shape, run.recurrentTolerance, bias) : nil
+                trainsBiases ? try weightGradient(run, "dbIH", $0.shape, tolerance, bias) : nil
             },
             bHH: try pass.weights.bHH.flatMap {
-                trainsBiases ? try weightGradient(run, "dbHH", $0.shape, run.recurrentTolerance, bias) : nil
+                trainsBiases ? try weightGradient(run, "dbHH", $0.shape, tolerance, bias) : nil
             })
         return RecurrentGradients(
             dy: try options.contains(.dy) ? run.input("dy", pass.y.shape) : nil,
             dhT: try options.contains(.dhT) ? run.input("dhT", [B, R]) : nil,
             dcT: try options.contains(.dcT) && isLSTM ? run.input("dcT", [B, H]) : nil,
             dInput: try options.contains(.dInput)
-                ? run.output("dInput", inputShape, run.recurrentTolerance, inputMeaning, smallestScale: inputSum) : nil,
+                ? run.output("dInput", inputShape, tolerance, inputMeaning, smallestScale: inputSum) : nil,
             dh0: try options.contains(.dh0)
-                ? run.output("dh0", [B, R], run.recurrentTolerance, stateUnit, smallestScale: stateSum) : nil,
+                ? run.output("dh0", [B, R], tolerance, stateUnit, smallestScale: stateSum) : nil,
             dc0: try options.contains(.dc0) && isLSTM
-                ? run.output("dc0", [B, H], run.recurrentTolerance, unit, smallestScale: stateSum) : nil,
+                ? run.output("dc0", [B, H], tolerance, unit, smallestScale: stateSum) : nil,
             weights: weights)
     }
 }

@@ -80,7 +80,9 @@ struct Autopsy {
         if let finding = try brokenParameter("weights", model.store.weights, Array(model.layers.indices), squares: isBrokenByUpdate) { return finding }
         guard !rows.isEmpty else { return nil }
         let batch = trainer.training.batch(rows, weights: trainer.rowWeights)
-        let uploaded = try model.upload(batch), context = trainer.context(step: divergence.step)
+        let uploaded = try model.upload(batch)
+        var context = trainer.context(step: divergence.step)
+        context.keepsReadable = true
         let logits = try model.forward(uploaded, context)
         for layer in model.layers {
             if let finding = try broken(layer, batch) { return finding }
