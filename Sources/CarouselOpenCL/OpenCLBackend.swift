@@ -95,7 +95,7 @@ public final class OpenCLBackend: MemoryPlanner {
             family = named
         }
         forcedPlan = try recurrentPlan ?? RecurrentPlan.named(environment[EnvironmentSettings.recurrentPlan.rawValue])
-        meetings = Meetings()
+        meetings = Meetings(device)
         let sources = KernelSources(environment: environment, edited: edited)
         let binaries = BinaryCache(directory: cacheDirectory, environment: environment)
         tuningFolder = binaries.directory
@@ -127,7 +127,7 @@ public final class OpenCLBackend: MemoryPlanner {
     /// The planner of `backend`.
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
-        (forcedPlan, meetings, precision) = (backend.forcedPlan, Meetings(refused: backend.meetings.refused), backend.precision)
+        (forcedPlan, meetings, precision) = (backend.forcedPlan, Meetings(planningFor: backend.meetings), backend.precision)
         (shippedTuning, tuningFolder, tuningProblem) = (backend.shippedTuning, backend.tuningFolder, backend.tuningProblem)
         matrixUnits = backend.matrixUnits
         (context, queue, programs) = (backend.context, backend.queue, backend.programs)

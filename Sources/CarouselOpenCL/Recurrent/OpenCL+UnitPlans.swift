@@ -74,11 +74,17 @@ extension OpenCLBackend {
             }
             return
         }
-        let grid = meetingGrid(tiling, rows: batch)
+        let phases: [KernelArgument] = run.saysPhases ? [.int(run.rows.count)] : []
+        let resident = try residentGroups(of: Meetings.Launch(name: run.sequence, defines: run.defines),
+                                          useful: tiling.tiles * ((batch + tiling.rows - 1) / tiling.rows)) { groups, patience, state in
+            try launch(run.sequence, run.defines, global: (groups * tiling.items, 1, 1), local: (tiling.items, 1, 1),
+                       run.operands + phases + [.int(tiling.rows), .int(groups), .int(2), .int(patience), .tensor(state), .tensor(state.dropping(2))])
+        }
+        let grid = meetingGrid(tiling, rows: batch, resident: resident)
         let meeting = try makeTensor(shape: [1 + grid.rowBlocks * (1 + grid.workers)], type: .int32)
         let mark = try meetings.mark(on: self)
         try clear(meeting)
-        let arguments = run.operands + (run.saysPhases ? [.int(run.rows.count)] : []) + [.int(grid.height), .int(grid.workers)]
+        let arguments = run.operands + phases + [.int(grid.height), .int(grid.workers)]
         for rescue in [false, true] {
             try launch(run.sequence, run.defines, global: ((rescue ? 1 : grid.workers) * tiling.items, grid.rowBlocks, 1),
                        local: (tiling.items, 1, 1),

@@ -73,11 +73,11 @@ extension OpenCLBackend {
         RecurrentTiling(gates: gates, hidden: hidden, depth: depth, localMemory: device.localMemory, largestWorkGroup: device.largestWorkGroup)
     }
 
-    /// One group for each compute unit at most: so many are resident on a device that does nothing else, whatever
-    /// registers and local memory they take.
-    func meetingGrid(_ tiling: RecurrentTiling, rows: Int) -> MeetingGrid {
-        let workers = max(1, min(tiling.tiles, device.computeUnits))
-        let height = tiling.height(rows, groups: device.computeUnits / workers)
+    /// - Parameter resident: groups that run at once. One for each compute unit is resident on a device that does nothing else, whatever
+    ///   registers and local memory it takes; more have to be found out (`residentGroups`).
+    func meetingGrid(_ tiling: RecurrentTiling, rows: Int, resident: Int) -> MeetingGrid {
+        let workers = max(1, min(tiling.tiles, resident))
+        let height = tiling.height(rows, groups: resident / workers)
         return MeetingGrid(workers: workers, rowBlocks: max(1, (rows + height - 1) / height), height: height,
                            holdsWeights: tiling.blocks == 1 && workers == tiling.tiles)
     }
