@@ -41,6 +41,8 @@ public final class OpenCLBackend: MemoryPlanner {
     }
     /// How products use matrix units; nil = they do not.
     var matrixUnits: MatrixUnits?
+    /// How groups of the gpu kernels add up what their items have.
+    var tree = Tree()
     /// How the gpu kernels run recurrent layers; nil = as their shapes suggest.
     let forcedPlan: RecurrentPlan?
     let meetings: Meetings
@@ -119,6 +121,7 @@ public final class OpenCLBackend: MemoryPlanner {
                               + (tuned.measured.isEmpty ? [] : ["\(tuned.measured.count) measured sizes, "
                                   + SHA256.hexadecimal(of: tuned.measured.map { "\($0.choice.subject) \($0.choice.text)" }.joined(separator: "\n")).prefix(8)]))
         try findMatrixUnits(environment: environment)
+        try findSubGroups()
     }
 
     /// Adds to what `info` says.
@@ -129,7 +132,7 @@ public final class OpenCLBackend: MemoryPlanner {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
         (forcedPlan, meetings, precision) = (backend.forcedPlan, Meetings(planningFor: backend.meetings), backend.precision)
         (shippedTuning, tuningFolder, tuningProblem) = (backend.shippedTuning, backend.tuningFolder, backend.tuningProblem)
-        matrixUnits = backend.matrixUnits
+        (matrixUnits, tree) = (backend.matrixUnits, backend.tree)
         (context, queue, programs) = (backend.context, backend.queue, backend.programs)
         // Without a limit for one buffer, so that the plan can tell how large it would have to be.
         memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses)
