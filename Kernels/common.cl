@@ -224,6 +224,45 @@ static float8 rounded_8(const float8 x) {
 #endif
 
 #if FAMILY != CPU_FAMILY
+// A sum or a maximum over the TREE_ITEMS items of a group: in each round the lower half of the items takes what the upper half has. The
+// order is the same with sub-groups, which spare local memory and barriers in the rounds that one of them holds all items of.
+#define TREE_ITEMS 128
+#ifndef SUB_GROUPS
+#define SUB_GROUPS 0            // 1: cl_intel_subgroups, whose items follow each other; the host tries it first
+#endif
+#if SUB_GROUPS
+#pragma OPENCL EXTENSION cl_intel_subgroups : enable
+#define SHARED_ROUND(step) ((step) >= (int)get_max_sub_group_size())
+#else
+#define SHARED_ROUND(step) 1
+#endif
+static float greater(const float a, const float b) { return b > a ? b : a; }
+static float sum_of(const float a, const float b) { return a + b; }
+
+// The result for every item; `shared` holds TREE_ITEMS floats. Every item of the group calls it.
+#define DEFINE_TREE(name, combine)                                                    \
+    static float name(float x, __local float *shared) {                               \
+        const int item = get_local_id(0);                                             \
+        int step = TREE_ITEMS / 2;                                                    \
+        for (; step > 0 && SHARED_ROUND(step); step /= 2) {                           \
+            shared[item] = x;                                                         \
+            barrier(CLK_LOCAL_MEM_FENCE);                                             \
+            if (item < step) x = combine(x, shared[item + step]);                     \
+            barrier(CLK_LOCAL_MEM_FENCE);                                             \
+        }                                                                             \
+        for (; step > 0; step /= 2) x = combine(x, FROM_ITEM(x, step));               \
+        if (item == 0) shared[0] = x;                                                 \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                 \
+        x = shared[0];                                                                \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                 \
+        return x;                                                                     \
+    }
+#if SUB_GROUPS
+#define FROM_ITEM(x, step) intel_sub_group_shuffle_xor(x, (uint)(step))
+#else
+#define FROM_ITEM(x, step) (x)
+#endif
+
 // Products of the `gpu` family go through slabs of both operands in local memory.
 //
 // Inlined before anything else is optimised, the loops below have constant bounds and the small arrays become registers.

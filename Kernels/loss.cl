@@ -1,4 +1,4 @@
-// Cross entropy from logits with its gradient: one work-item per row.
+// Cross entropy from logits with its gradient: one work-item per row, or a work-group where a row has many classes.
 
 // loss = log sum exp(x) - sum target * x after subtracting the maximum; target = (1 - e) onehot + e / C.
 // A label outside 0 ..< C gives NaN.
@@ -33,6 +33,49 @@ __kernel void loss_softmax(INPUT(float, logits), INPUT(int, labels), INPUT(float
         dlogits[(size_t)b * C + c] = known ? scale * weight * (probability - wanted) : NAN;
     }
 }
+
+#if FAMILY != CPU_FAMILY
+DEFINE_TREE(tree_sum, sum_of)
+DEFINE_TREE(tree_greatest, greater)
+
+// As loss_softmax. Group b: row b.
+__kernel __attribute__((reqd_work_group_size(TREE_ITEMS, 1, 1)))
+void loss_softmax_rows(INPUT(float, logits), INPUT(int, labels), INPUT(float, weights), OUTPUT(float, losses),
+                       OUTPUT(float, dlogits), const int B, const int C, const float smoothing, const float scale) {
+    __local float shared[TREE_ITEMS];
+    BIND(logits);
+    BIND(labels);
+    BIND(weights);
+    BIND(losses);
+    BIND(dlogits);
+    const int b = get_group_id(0), item = get_local_id(0);
+    const __global float *x = logits + (size_t)b * C;
+    const int label = labels[b], known = label >= 0 && label < C;
+    const float weight = weights ? weights[b] : 1.0f;
+    // Items beyond the row look at its first element. A NaN that is no maximum here makes the sums below one.
+    float highest = x[item < C ? item : 0];
+    for (int c = item + TREE_ITEMS; c < C; c += TREE_ITEMS) highest = greater(highest, x[c]);
+    highest = tree_greatest(highest, shared);
+    float total = 0.0f, shifted = 0.0f;
+    for (int c = item; c < C; c += TREE_ITEMS) {
+        total += exp_1(x[c] - highest);
+        shifted += x[c] - highest;
+    }
+    total = tree_sum(total, shared);
+    shifted = tree_sum(shifted, shared);
+    if (item == 0) {
+        const float chosen = known ? x[known ? label : 0] - highest : NAN;
+        const float target = (1.0f - smoothing) * chosen + (smoothing / (float)C) * shifted;
+        losses[b] = weight * (log(total) - target);
+    }
+    if (!dlogits) return;
+    for (int c = item; c < C; c += TREE_ITEMS) {
+        const float probability = exp_1(x[c] - highest) / total;
+        const float wanted = (c == label ? 1.0f - smoothing : 0.0f) + smoothing / (float)C;
+        dlogits[(size_t)b * C + c] = known ? scale * weight * (probability - wanted) : NAN;
+    }
+}
+#endif
 
 // loss = max(x, 0) - x y + log(1 + exp(-|x|)); target y = (1 - e) label + e / 2.
 __kernel void loss_sigmoid(INPUT(float, logits), INPUT(int, labels), INPUT(float, weights), OUTPUT(float, losses),

@@ -182,36 +182,46 @@ __kernel void recurrent_pack(INPUT(float, weights), const int gate_stride, const
 #define LOOK(p) atomic_or(p, 0)
 #endif
 
+// Arrives for a group and waits until `awaited` have. Returns 0 when that took more than `limit` looks, or somebody else gave up:
+// `refused` keeps later launches from trying. For one item of the group.
+static int arrive(volatile __global int *meeting, volatile __global int *refused, const int awaited, const int limit) {
+    volatile __global int *arrived = meeting + ARRIVED(get_group_id(1));
+    int together = 1;
+    FENCE();
+    atomic_inc(arrived);
+    for (int i = 0; together && LOOK(arrived) < awaited; i++) together = i < limit && !LOOK(meeting + FAILED);
+    if (!together) {
+        atomic_xchg(meeting + FAILED, 1);
+        atomic_xchg(refused, 1);
+    }
+    FENCE();
+    return together;
+}
+
 // Waits until `awaited` arrivals, this one among them, or for nobody if that is 0; then all see what all wrote before.
-// Returns 0 when that took more than `limit` looks, or somebody else gave up: `refused` keeps later launches from trying.
+// Returns 0 when that failed.
 static int meet(volatile __global int *meeting, volatile __global int *refused, const int awaited, const int limit,
                 __local int *met) {
     FENCE();
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-    if (get_local_id(0) == 0 && awaited > 0) {
-        volatile __global int *arrived = meeting + ARRIVED(get_group_id(1));
-        int together = 1;
-        FENCE();
-        atomic_inc(arrived);
-        for (int i = 0; together && LOOK(arrived) < awaited; i++) together = i < limit && !LOOK(meeting + FAILED);
-        if (!together) {
-            atomic_xchg(meeting + FAILED, 1);
-            atomic_xchg(refused, 1);
-        }
-        FENCE();
-        *met = together;
-    }
+    if (get_local_id(0) == 0 && awaited > 0) *met = arrive(meeting, refused, awaited, limit);
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     return *met;
 }
 
+// What a launch is for (`rescue`): 0 to go through the phases, 1 to complete what a failure left undone, 2 only to find out
+// whether all its groups meet, with the registers and the local memory they have.
+#define ASKING 2
+
 // Whether a group has something to do: to take part, or with `rescue` to complete what a failure left undone. Whoever
 // starts after a failure leaves everything to the rescue.
-static int starts(volatile __global int *meeting, volatile __global int *refused, const int rescue, __local int *met) {
+static int starts(volatile __global int *meeting, volatile __global int *refused, const int rescue, const int limit,
+                  __local int *met) {
     if (get_local_id(0) == 0) {
+        if (rescue == ASKING) arrive(meeting, refused, get_num_groups(0), limit);
         const int failed = rescue ? !LOOK(meeting + FAILED) : LOOK(refused);
         if (failed && !rescue) atomic_xchg(meeting + FAILED, 1);
-        *met = !failed;
+        *met = !failed && rescue != ASKING;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     return *met;

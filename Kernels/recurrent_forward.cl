@@ -93,7 +93,7 @@ void recurrent_forward_sequence(FORWARD_OPERANDS, const int from, const int phas
     BIND(refused);
     const int group = get_group_id(0), groups = get_num_groups(0), block = get_group_id(1), b0 = block * height;
     const int held = blocks == 1 && f.tiles <= groups;
-    int going = starts(meeting, refused, rescue, &together), done = from, met = 0;
+    int going = starts(meeting, refused, rescue, limit, &together), done = from, met = 0;
     if (going && held && group < f.tiles) load_weights(w, tile_weights(&f, group));
     for (int phase = from; going && phase < phases; phase++) {
         // Without rows the block has not begun yet, or has ended.

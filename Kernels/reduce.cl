@@ -28,6 +28,20 @@ __kernel void reduce_strided(INPUT(float, x), const ulong count, const int width
     for (ulong i = j; i < count; i += width) sum = square ? fma(x[i], x[i], sum) : sum + x[i];
     partial[j] = accumulate ? partial[j] + sum : sum;
 }
+
+DEFINE_TREE(tree_sum, sum_of)
+
+// sum[0] (= or +=) the sum of `count` elements of x by one group, whose items have a chain each; squares them first if `square`.
+__kernel __attribute__((reqd_work_group_size(TREE_ITEMS, 1, 1)))
+void reduce_tree(INPUT(float, x), const ulong count, const int square, OUTPUT(float, sum), const int accumulate) {
+    __local float shared[TREE_ITEMS];
+    BIND(x);
+    BIND(sum);
+    float own = 0.0f;
+    for (ulong i = get_local_id(0); i < count; i += TREE_ITEMS) own = square ? fma(x[i], x[i], own) : own + x[i];
+    const float total = tree_sum(own, shared);
+    if (get_local_id(0) == 0) sum[0] = accumulate ? sum[0] + total : total;
+}
 #endif
 
 #if FAMILY != GPU_FAMILY

@@ -11,8 +11,8 @@ from typing import Any
 from processes import Outcome, StepError, Torch, run
 from sections import Report, Section
 
-SHORTEST_ROW = 8.0
-"""Seconds that must be left for a row to be begun."""
+SHORTEST_ROW = 20
+"""So many times the seconds of a measurement must be left for a row to be begun."""
 LONGEST_ROW = 60.0
 """Seconds that one row of a table may take on one side at most."""
 
@@ -52,8 +52,6 @@ class Bench:
     row_seconds: float
     deadline: float
     """Of the whole script, on the monotonic clock."""
-    scale: float = 1.0
-    """Of the steps' time limits: 1 for 25 minutes in all."""
     quick: bool = False
     """A device that is a CPU: fewer and smaller rows."""
     variants: list[Variant] = field(default_factory=list)
@@ -87,19 +85,23 @@ class Bench:
         """As many of the items as there is time for; what is left out is said."""
         assert self.section is not None
         for place, item in enumerate(items):
-            if self.left() < SHORTEST_ROW:
-                self.section.notes.append(f"{len(items) - place} of {len(items)} rows left out: no time left.")
+            if self.left() < SHORTEST_ROW * self.row_seconds:
+                self.section.missing.append(f"{len(items) - place} of {len(items)} rows: no time left.")
                 return
             yield item
             self.report.write()
 
-    def is_too_long(self, who: str, operations: float, runs: float) -> str | None:
-        """Why a row should not be tried, judged by the rate of the rows before."""
+    def is_too_long(self, what: str, who: str, operations: float, runs: float) -> str | None:
+        """What stands in a cell that should not be tried, judged by the rate of the rows before; None where it should."""
         rate = self.rates.get(who)
         if rate is None:
             return None
         needed = operations * runs / rate
-        return f"left out: ~{needed:.0f} s" if needed > min(LONGEST_ROW, self.left()) / 2 else None
+        if needed <= min(LONGEST_ROW, self.left()) / 2:
+            return None
+        assert self.section is not None
+        self.section.missing.append(f"{what} on {who}: would take some {needed:.0f} s.")
+        return f"left out: ~{needed:.0f} s"
 
     # Programs
 
@@ -110,7 +112,7 @@ class Bench:
         """Whether a word stands in the help of a command, or of the program; programs of other versions are measured too."""
         key = " ".join(command)
         if key not in self.helps:
-            self.helps[key] = self.carousel(*command, "--help", limit=30).output
+            self.helps[key] = self.carousel(*command, "--help", limit=self.limit(30)).output
         return word in self.helps[key]
 
     def ask_torch(self, who: str, limit: float | None = None, **command: Any) -> dict[str, Any] | str:

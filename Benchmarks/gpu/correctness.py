@@ -11,6 +11,10 @@ from processes import StepError
 from sections import Section, Table, number
 
 
+FOUND_WRONG = 3
+"""How `carousel` ends when something it checked is wrong; what is in its output."""
+
+
 @dataclass
 class Step:
     """A part of the report. It fills its section, which is written again after every row."""
@@ -19,7 +23,7 @@ class Step:
     title: str
     checks: bool
     seconds: float
-    """Its time limit when everything may take 25 minutes."""
+    """Its part of the time: what no step before it used is shared out by these numbers."""
     run: Callable[[Bench, Section], None]
 
 
@@ -27,8 +31,7 @@ def failed_cases(bench: Bench, section: Section, table: Table, name: str, words:
     """One run of `carousel check`, as one row; it may take a share of the time that is left."""
     try:
         outcome = bench.carousel(*words, "--json", "--quiet", limit=bench.left() * share)
-        # 3 says that cases failed; they are in what was printed.
-        lines: list[dict[str, Any]] = outcome.parsed() if outcome.status in (0, 3) else outcome.json()
+        lines: list[dict[str, Any]] = outcome.json(FOUND_WRONG)
     except StepError as error:
         bench.problem(f"{name}: {error}")
         table.rows.append([name, "-", "did not end well", "-", "-"])
@@ -64,7 +67,7 @@ def audit(bench: Bench, section: Section) -> None:
     for preset, precision in bench.rows([(preset, precision) for precision in precisions for preset in ("bilstm", "stacked-lstm", "simple-rnn", "relu-lstm")]):
         try:
             outcome = bench.carousel("audit", "--preset", preset, "--device", bench.device, "--precision", precision, "--samples", "0", "--json", "--quiet", limit=bench.left())
-            found = outcome.parsed() if outcome.status in (0, 3) else outcome.json()
+            found = outcome.json(FOUND_WRONG)
         except StepError as error:
             bench.problem(f"{preset}, {precision}: {error}")
             continue

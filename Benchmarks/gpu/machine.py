@@ -34,7 +34,7 @@ def command_line(*command: str) -> str:
 
 
 def listing(bench: Bench) -> dict[str, Any]:
-    found: dict[str, Any] = bench.carousel("devices", "--json", limit=60).json()
+    found: dict[str, Any] = bench.carousel("devices", "--json", limit=bench.limit(60)).json()
     return found
 
 
@@ -82,14 +82,14 @@ def find_device(bench: Bench, section: Section) -> None:
 
 def find_variants(bench: Bench) -> None:
     """Every plan in every precision the device offers; those it takes by itself come first."""
-    answer = bench.carousel("bench", "device", "--device", bench.device, "--list", "--json", limit=60).json()
+    answer = bench.carousel("bench", "device", "--device", bench.device, "--list", "--json", limit=bench.limit(60)).json()
     bench.variants = sorted((Variant(plan["plan"], plan["precision"], plan["is_usual"]) for plan in answer["plans"]), key=lambda variant: not variant.selected)
 
 
-def find_torch(torch: Torch, section: Section, report: Report, named: bool) -> bool:
+def find_torch(torch: Torch, section: Section, report: Report, named: bool, limit: float) -> bool:
     """Whether PyTorch answers; without a word about it where nobody named one."""
     try:
-        about = torch.ask(180, do="about")
+        about = torch.ask(limit, do="about")
     except StepError as error:
         section.notes.append(f"No rival: {torch.python} has no PyTorch that answers ({error}).")
         if named:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,17 +41,13 @@ class Outcome:
         ending = f"ended by signal {-self.status}" if self.status < 0 else f"ended with {self.status}"
         return f"{ending}: " + " / ".join(lines)[-TAIL:]
 
-    def json(self) -> Any:
-        """What it printed, of a program that ended well.
+    def json(self, *also: int) -> Any:
+        """What it printed, of a program that ended with 0 or one of the other statuses named.
 
         Raises StepError otherwise.
         """
-        if self.status != 0:
+        if self.status not in (0, *also):
             raise StepError(self.problem)
-        return self.parsed()
-
-    def parsed(self) -> Any:
-        """What it printed, however it ended."""
         try:
             return json.loads(self.output)
         except ValueError as error:
@@ -98,12 +95,20 @@ class Torch:
     def __init__(self, python: str) -> None:
         self.python = python
         self.process: subprocess.Popen[str] | None = None
+        self.listener = threading.Thread()
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.messages: deque[str] = deque(maxlen=40)
+        """The last lines PyTorch wrote to its standard error, of all its processes."""
+
+    def said(self) -> str:
+        """The end of them, for an error."""
+        text = " / ".join(line for line in self.messages if line.strip())
+        return f": {text[-TAIL:]}" if text else ""
 
     def start(self, limit: float) -> None:
         try:
             process = subprocess.Popen([self.python, str(HERE / "torch_worker.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+                                       stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True)
         except OSError as error:
             raise StepError(f"{self.python} cannot be started: {error}") from error
         running.add(process)
@@ -116,7 +121,14 @@ class Torch:
                 lines.put(line)
             lines.put(None)
 
+        def listen() -> None:
+            assert process.stderr is not None
+            for line in process.stderr:
+                self.messages.append(line.rstrip())
+
+        self.listener = threading.Thread(target=listen, daemon=True)
         threading.Thread(target=read, daemon=True).start()
+        self.listener.start()
         self.answer(limit)
 
     def answer(self, limit: float) -> dict[str, Any]:
@@ -124,19 +136,20 @@ class Torch:
             line = self.lines.get(timeout=max(0.1, limit))
         except queue.Empty:
             self.close()
-            raise StepError(f"PyTorch was stopped after {limit:.0f} s") from None
+            raise StepError(f"PyTorch was stopped after {limit:.0f} s{self.said()}") from None
         if line is None:
             self.close()
-            raise StepError("PyTorch's process ended by itself")
+            raise StepError(f"PyTorch's process ended by itself{self.said()}")
         values: dict[str, Any] = json.loads(line)
         if "error" in values:
             raise StepError("PyTorch: " + values["error"][-TAIL:])
         return values
 
     def ask(self, limit: float, **command: Any) -> dict[str, Any]:
-        """Raises StepError with what PyTorch says, also when it takes longer than `limit` seconds."""
+        """Raises StepError with what PyTorch says, also when it takes longer than `limit` seconds, its start included."""
+        deadline = time.monotonic() + limit
         if self.process is None:
-            self.start(120)
+            self.start(limit)
         assert self.process is not None and self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(command) + "\n")
@@ -144,9 +157,11 @@ class Torch:
         except OSError as error:
             self.close()
             raise StepError(f"PyTorch's process is gone: {error}") from error
-        return self.answer(limit)
+        return self.answer(deadline - time.monotonic())
 
     def close(self) -> None:
         if self.process is not None:
             kill(self.process)
             self.process = None
+            # What it wrote last is read before anybody asks for it.
+            self.listener.join(timeout=2)

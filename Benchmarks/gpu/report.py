@@ -24,9 +24,6 @@ from machine import find_device, find_torch
 from processes import StepError, Torch, kill, running
 from sections import Report, Section
 
-SHORTEST_STEP = 90.0
-"""Seconds that a step may always take, as long as there are any."""
-
 STEPS: list[Step] = correctness.FIRST + speed.KERNELS + overlap.STEPS + speed.TRAININGS + correctness.LAST
 
 
@@ -35,7 +32,7 @@ def arguments() -> argparse.Namespace:
                                      epilog="steps, in their order: " + ", ".join(f"{step.name} ({step.title})" for step in STEPS))
     parser.add_argument("--output", type=Path, required=True, help="folder for report.json and report.md; made where it is missing")
     parser.add_argument("--device", default="auto", help="opencl:N; auto = the first OpenCL GPU, else the first OpenCL device")
-    parser.add_argument("--minutes", type=float, default=25, help="for everything; steps that find no time left are left out")
+    parser.add_argument("--minutes", type=float, default=25, help="for everything; what finds no time left is left out, and the exit code is not 0")
     parser.add_argument("--steps", nargs="+", choices=[step.name for step in STEPS], metavar="STEP", help="only these")
     parser.add_argument("--program", help="the carousel program; looked for beside this script and in .build/release")
     parser.add_argument("--python", help="a Python that has torch; without it this one is tried. none = no rival")
@@ -81,11 +78,16 @@ def end_on_signals() -> None:
         signal.signal(number, end)
 
 
-def take(step: Step, section: Section, bench: Bench) -> None:
-    """One step: what goes wrong in it is written down, and the next one follows."""
+def share(step: Step, following: list[Step], left: float) -> float:
+    """The seconds a step may take of those that are left: its part beside the steps that follow. Together the steps take no more."""
+    return left * step.seconds / (step.seconds + sum(other.seconds for other in following))
+
+
+def take(step: Step, section: Section, bench: Bench, limit: float) -> None:
+    """One step of so many seconds: what goes wrong in it is written down, and the next one follows."""
     start = time.monotonic()
     section.status = "running"
-    bench.section, bench.section_deadline = section, start + max(step.seconds * bench.scale, min(step.seconds, SHORTEST_STEP))
+    bench.section, bench.section_deadline = section, start + limit
     bench.report.write()
     print(f"{section.name}: {section.title}", file=sys.stderr, flush=True)
     try:
@@ -106,8 +108,8 @@ def take(step: Step, section: Section, bench: Bench) -> None:
     finally:
         section.seconds = time.monotonic() - start
         bench.report.write()
-        print(f"    {section.status}, {section.seconds:.0f} s" + "".join(f"\n    {problem[:300]}" for problem in section.problems[:5]),
-              file=sys.stderr, flush=True)
+        lines = [problem[:300] for problem in section.problems[:5]] + [f"left out: {line}" for line in section.missing[:5]]
+        print(f"    {section.status}, {section.seconds:.0f} s of {limit:.0f}" + "".join(f"\n    {line}" for line in lines), file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -116,15 +118,16 @@ def main() -> int:
     end_on_signals()
     output = args.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    words = ["Scripts/gpu-report", *(word for place, word in enumerate(sys.argv[1:]) if place > 1)]
-    report = Report(output, shlex.join(words), datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
+    # The script puts --root and its value before the words of the caller.
+    report = Report(output, shlex.join(["Scripts/gpu-report", *sys.argv[3:]]), datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
     chosen = [step for step in STEPS if not args.steps or step.name in args.steps]
     report.sections = [Section("devices", "The machine", checks=False)] + [Section(step.name, step.title, step.checks) for step in chosen]
     bench = Bench(program, args.root, output, args.device, report,
                   {"SWIFT_BACKTRACE": "enable=no"}, None, args.data, golden,
-                  args.row_seconds, time.monotonic() + 60 * args.minutes, scale=args.minutes / 25)
+                  args.row_seconds, time.monotonic() + 60 * args.minutes)
     try:
-        take(Step("devices", "The machine", False, 120, find_device), report.sections[0], bench)
+        machine = Step("devices", "The machine", False, 60, find_device)
+        take(machine, report.sections[0], bench, min(machine.seconds, bench.deadline - time.monotonic()))
         if not report.device:
             for section in report.sections[1:]:
                 section.status = "left out"
@@ -132,18 +135,24 @@ def main() -> int:
             return 69
         if args.python != "none":
             torch = Torch(args.python or sys.executable)
-            bench.torch = torch if find_torch(torch, report.sections[0], report, named=args.python is not None) else None
-        for step, section in zip(chosen, report.sections[1:]):
-            if bench.deadline - time.monotonic() < 5:
+            bench.torch = torch if find_torch(torch, report.sections[0], report, named=args.python is not None,
+                                                     limit=(bench.deadline - time.monotonic()) / 4) else None
+        for place, (step, section) in enumerate(zip(chosen, report.sections[1:])):
+            left = bench.deadline - time.monotonic()
+            if left < 5:
                 section.status = "left out"
+                section.missing.append("the whole step: no time left.")
             else:
-                take(step, section, bench)
+                take(step, section, bench, share(step, chosen[place + 1:], left))
     except KeyboardInterrupt:
         print("ended by a signal", file=sys.stderr)
         return 130
     finally:
         if bench.torch is not None:
             bench.torch.close()
+            if bench.torch.messages:
+                report.machine["torch messages"] = list(bench.torch.messages)
+                report.sections[0].notes.append("PyTorch's process wrote: " + " / ".join(bench.torch.messages))
         for process in list(running):
             kill(process)
         report.write()

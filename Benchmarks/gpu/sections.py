@@ -40,6 +40,8 @@ class Section:
     is_wrong: bool = False
     """Whether something was computed that is not right."""
     problems: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """What there was no time for."""
     notes: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     data: list[dict[str, Any]] = field(default_factory=list)
@@ -47,9 +49,9 @@ class Section:
 
     def lines(self) -> list[str]:
         text = [f"## {self.title}", "", f"`{self.name}`: {self.status}, {self.seconds:.0f} s", ""]
-        for problem in self.problems:
-            text += [f"- **{problem}**".replace("\n", " ")]
-        if self.problems:
+        text += [f"- **{problem}**".replace("\n", " ") for problem in self.problems]
+        text += [f"- left out: {line}" for line in self.missing]
+        if self.problems or self.missing:
             text.append("")
         for table in self.tables:
             if table.rows:
@@ -78,8 +80,9 @@ class Report:
                   "device": self.device, "machine": self.machine, "sections": [asdict(section) for section in self.sections]}
         self.replace("report.json", json.dumps(values, indent=1, ensure_ascii=False) + "\n")
         text = [f"# Carousel on {self.device or 'a device that was not found'}", "", f"{self.started}, {seconds / 60:.1f} minutes: `{self.command}`", ""]
-        text += Table(["step", "status", "seconds", "problems"],
-                      [[section.name, section.status, f"{section.seconds:.0f}", str(len(section.problems) or "")] for section in self.sections]).lines()
+        text += Table(["step", "status", "seconds", "problems", "left out"],
+                      [[section.name, section.status, f"{section.seconds:.0f}", str(len(section.problems) or ""), str(len(section.missing) or "")]
+                       for section in self.sections]).lines()
         text.append("")
         for section in self.sections:
             if section.status not in ("waiting", "left out"):
@@ -93,10 +96,11 @@ class Report:
 
     @property
     def status(self) -> int:
-        """The exit code: 3 when what was computed is wrong or could not be checked, 1 when something else could not be measured."""
+        """The exit code: 3 when what was computed is wrong or could not be checked, 1 when something else could not be measured, for
+        want of time too."""
         if any(section.checks and section.status in ("wrong", "failed") for section in self.sections):
             return 3
-        return 1 if any(section.problems for section in self.sections) else 0
+        return 1 if any(section.problems or section.missing or section.status == "left out" for section in self.sections) else 0
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import Bench, Variant
-from correctness import Step
+from correctness import FOUND_WRONG, Step
 from processes import StepError
 from sections import Section, Table, number
 
@@ -21,13 +21,13 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 def probes(bench: Bench, section: Section) -> None:
     """Each in a process of its own: a compiler that crashes costs one answer."""
-    names = bench.carousel("bench", "device", "--device", bench.device, "--list", "--json", limit=60).json()["probes"]
+    names = bench.carousel("bench", "device", "--device", bench.device, "--list", "--json", limit=bench.limit(60)).json()["probes"]
     table = Table(["probe", "answer", "measured", "message"])
     section.tables.append(table)
     for name in bench.rows(names):
         try:
             outcome = bench.carousel("bench", "device", "--device", bench.device, "--probes", name, "--json", "--quiet", limit=bench.limit(45))
-            answer = (outcome.parsed() if outcome.status in (0, 3) else outcome.json())[0]
+            answer = outcome.json(FOUND_WRONG)[0]
         except StepError as error:
             table.rows.append([name, "failed", "", str(error)[:200]])
             section.data.append({"name": name, "outcome": "failed", "message": str(error)})
@@ -85,7 +85,7 @@ def products(bench: Bench, section: Section) -> None:
 
 def product_times(bench: Bench, variant: Variant, size: tuple[int, int, int]) -> dict[str, float] | str:
     """Seconds of NN, NT and TN, or what stands in the cells instead."""
-    too_long = bench.is_too_long("product " + variant.name, 6.0 * size[0] * size[1] * size[2], 4)
+    too_long = bench.is_too_long(f"product {size}", "product " + variant.name, 6.0 * size[0] * size[1] * size[2], 4)
     if too_long:
         return too_long
     words = ["bench", "operations", "--products", ",".join(map(str, size)), "--products-only", "--device", bench.device, *variant.options]
@@ -145,10 +145,14 @@ DEEPBENCH = ([Layer("lstm", 25, batch, hidden, hidden) for hidden in (512, 1024,
 tell most come first: what is short of time ends with the largest."""
 
 
+RUNS_OF_A_ROW = 5
+"""Forward with backward at least: warm-up, one to know how long it takes, and samples."""
+
+
 def layer_times(bench: Bench, variant: Variant, layer: Layer) -> dict[str, Any] | str:
     """Forward and forward with backward of one layer on one plan, or what stands in the cell instead."""
     who = f"{layer.cell} {variant.name}"
-    too_long = bench.is_too_long(who, layer.operations, 5)
+    too_long = bench.is_too_long(layer.name, who, layer.operations, RUNS_OF_A_ROW)
     if too_long:
         return too_long
     size = ",".join(map(str, layer.size if layer.layers > 1 else layer.size[:4]))
@@ -168,7 +172,7 @@ def layer_times(bench: Bench, variant: Variant, layer: Layer) -> dict[str, Any] 
 
 def torch_times(bench: Bench, precision: str, layer: Layer) -> dict[str, Any] | str:
     who = f"torch {layer.cell} {precision}"
-    too_long = bench.is_too_long(who, layer.operations, 5)
+    too_long = bench.is_too_long(layer.name, who, layer.operations, RUNS_OF_A_ROW)
     if too_long:
         return too_long
     answer = bench.ask_torch(f"{layer.name}, {precision}", do="layer", cell=layer.cell, size=layer.size, precision=precision, seconds=bench.row_seconds)
@@ -194,12 +198,13 @@ def layer_table(bench: Bench, section: Section, layers: list[Layer], variants: l
             scale = 1e6 / layer.steps
             return f"{number(scale * times['forward'])} + {number(scale * max(0.0, times['both'] - times['forward']))}"
 
-        best = min((times["both"] for times in own.values() if isinstance(times, dict)), default=None)
-        same = min((times["both"] for name, times in own.items() if isinstance(times, dict) and "float16" not in name), default=None)
+        fastest = min((times["both"] for times in own.values() if isinstance(times, dict)), default=None)
+        # What stands beside PyTorch's float32 rounds nothing more than that does.
+        float32 = min((times["both"] for name, times in own.items() if isinstance(times, dict) and "float16" not in name), default=None)
         first = rival.get("float32")
         table.rows.append([layer.name, *map(cell, own.values()), *map(cell, rival.values()),
-                           number(1e-9 * layer.operations / best) if best else "-",
-                           ratio_cell(first["both"] if isinstance(first, dict) else None, same)])
+                           number(1e-9 * layer.operations / fastest) if fastest else "-",
+                           ratio_cell(first["both"] if isinstance(first, dict) else None, float32)])
         section.data.append({"layer": layer.name, "size": layer.size, "operations": layer.operations, "carousel": own, "torch": rival})
 
 

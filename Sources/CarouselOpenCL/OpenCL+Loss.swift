@@ -16,6 +16,9 @@ extension OpenCLBackend {
                                           .tensor(loss.losses), .optional(loss.dLogits), .int(batch)]
         let factors: [KernelArgument] = [.float(loss.labelSmoothing), .float(loss.scale)]
         switch loss.kind {
+        // A row of many classes is read by a group, side by side.
+        case .softmax where family == .gpu && logits.shape[1] >= Tree.items / 2:
+            try launch(.lossSoftmaxRows, tree.defines, global: (batch * Tree.items, 1, 1), local: (Tree.items, 1, 1), operands + [.int(logits.shape[1])] + factors)
         case .softmax: try launch(.lossSoftmax, count: batch, operands + [.int(logits.shape[1])] + factors)
         case .sigmoid: try launch(.lossSigmoid, count: batch, operands + factors)
         }

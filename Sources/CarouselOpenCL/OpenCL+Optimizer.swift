@@ -8,25 +8,33 @@ extension OpenCLBackend {
             if !accumulate { try fill(sum, with: 0) }
             return
         }
-        var source = x, count = x.count, square = true
-        while true {
-            // gpu: each pass is a sum of `width` interleaved chains; cpu: of consecutive chunks.
-            let chunk = 1 << 14
-            let width = family == .cpu ? (count + chunk - 1) / chunk
-                : count > 1 << 18 ? 1 << 14 : count > 1 << 10 ? 1 << 7 : 1
-            let last = width == 1
-            let target = last ? sum : try makeTensor(shape: [width])
-            let output: [KernelArgument] = [.flag(square), .tensor(target), .flag(last && accumulate)]
-            switch family {
-            case .gpu:
-                try launch(.reduceStrided, count: width, [.tensor(source), .count(count), .int(width)] + output)
-            case .cpu:
-                try launch(.reduceChunks, global: (width, 1, 1), [.tensor(source), .count(count), .int(chunk)] + output)
+        switch family {
+        case .gpu:
+            // More than one group has to share: interleaved chains first, so that neighbours read neighbours.
+            let width = x.count > 1 << 18 ? 1 << 14 : x.count > 1 << 14 ? 1 << 11 : 0
+            let source = width > 0 ? try makeTensor(shape: [width]) : x
+            if width > 0 {
+                try launch(.reduceStrided, tree.defines, count: width,
+                           [.tensor(x), .count(x.count), .int(width), .flag(true), .tensor(source), .flag(false)])
             }
+            try launch(.reduceTree, tree.defines, global: (Tree.items, 1, 1), local: (Tree.items, 1, 1),
+                       [.tensor(source), .count(source.count), .flag(width == 0), .tensor(sum), .flag(accumulate)])
+        case .cpu:
+            try squaredNormOfChunks(x, into: sum, accumulate: accumulate)
+        }
+    }
+
+    /// Sums of consecutive chunks until one is left.
+    private func squaredNormOfChunks(_ x: Tensor, into sum: Tensor, accumulate: Bool) throws {
+        var source = x, count = x.count, square = true
+        let chunk = 1 << 14
+        while true {
+            let width = (count + chunk - 1) / chunk, last = width == 1
+            let target = last ? sum : try makeTensor(shape: [width])
+            try launch(.reduceChunks, global: (width, 1, 1),
+                       [.tensor(source), .count(count), .int(chunk), .flag(square), .tensor(target), .flag(last && accumulate)])
             if last { return }
-            source = target
-            count = width
-            square = false
+            (source, count, square) = (target, width, false)
         }
     }
 

@@ -41,6 +41,8 @@ public final class OpenCLBackend: MemoryPlanner {
     }
     /// How products use matrix units; nil = they do not.
     var matrixUnits: MatrixUnits?
+    /// How groups of the gpu kernels add up what their items have.
+    var tree = Tree()
     /// How the gpu kernels run recurrent layers; nil = as their shapes suggest.
     let forcedPlan: RecurrentPlan?
     let meetings: Meetings
@@ -101,7 +103,7 @@ public final class OpenCLBackend: MemoryPlanner {
             family = named
         }
         forcedPlan = try recurrentPlan ?? RecurrentPlan.named(environment[EnvironmentSettings.recurrentPlan.rawValue])
-        meetings = Meetings()
+        meetings = Meetings(device)
         let sources = KernelSources(environment: environment, edited: edited)
         let binaries = BinaryCache(directory: cacheDirectory, environment: environment)
         tuningFolder = binaries.directory
@@ -127,6 +129,7 @@ public final class OpenCLBackend: MemoryPlanner {
                               + (tuned.measured.isEmpty ? [] : ["\(tuned.measured.count) measured sizes, "
                                   + SHA256.hexadecimal(of: tuned.measured.map { "\($0.choice.subject) \($0.choice.text)" }.joined(separator: "\n")).prefix(8)]))
         try findMatrixUnits(environment: environment)
+        try findSubGroups()
     }
 
     /// Adds to what `info` says.
@@ -135,10 +138,10 @@ public final class OpenCLBackend: MemoryPlanner {
     /// The planner of `backend`.
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
-        (forcedPlan, meetings, precision) = (backend.forcedPlan, Meetings(refused: backend.meetings.refused), backend.precision)
+        (forcedPlan, meetings, precision) = (backend.forcedPlan, Meetings(planningFor: backend.meetings), backend.precision)
         overlaps = backend.overlaps
         (shippedTuning, tuningFolder, tuningProblem) = (backend.shippedTuning, backend.tuningFolder, backend.tuningProblem)
-        matrixUnits = backend.matrixUnits
+        (matrixUnits, tree) = (backend.matrixUnits, backend.tree)
         (context, programs) = (backend.context, backend.programs)
         lanes = Lanes(context)
         // Without a limit for one buffer, so that the plan can tell how large it would have to be.

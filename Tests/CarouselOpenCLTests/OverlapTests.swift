@@ -152,7 +152,7 @@ struct OverlapTests {
         }
         // A share is taken only where weights stay in registers.
         let small = try #require(backend.recurrentTiling(gates: 4, hidden: 8, depth: 8)), large = try #require(backend.recurrentTiling(gates: 4, hidden: 400, depth: 400))
-        let half = backend.meetingGrid(small, rows: 4096, sharing: 2), whole = backend.meetingGrid(large, rows: 64, sharing: 2)
+        let half = backend.meetingGrid(small, rows: 4096, resident: units, sharing: 2), whole = backend.meetingGrid(large, rows: 64, resident: units, sharing: 2)
         #expect(half.workers * half.rowBlocks <= max(1, units / 2) && whole.workers == min(large.tiles, units))
     }
 }

@@ -42,6 +42,30 @@ struct RecurrentPlanTests {
         #expect(!persistent.meetings.refused)
     }
 
+    /// More groups than compute units, where they were seen to run at once: on a device of two cores that is told to have one, two
+    /// groups meet and three do not. The bits are the same.
+    @Test(.enabled(if: OpenCLBackend.devices().devices.first.map { $0.computeUnits > 1 } ?? false, "one compute unit runs one group"))
+    func residencyIsMeasured() throws {
+        let fused = try backend(.fused), persistent = try backend(.persistent), units = persistent.meetings.units
+        persistent.meetings.units = 1
+        persistent.meetings.shares = [4 * units, units, 1]
+        let layer = PlannedLayer(cell: RecurrentCell(.lstm), lengths: Self.ragged, hidden: 40)
+        #expect(try layer.bits(on: persistent) == layer.bits(on: fused))
+        // Another program on the machine can keep a group away from its core, but never add one.
+        #expect(persistent.meetings.resident.count == 2 && persistent.meetings.resident.values.allSatisfy { [1, units].contains($0) })
+        #expect(!persistent.meetings.refused)
+        let plan = persistent.recurrentPlan(cell: RecurrentCell(.lstm), input: 4, hidden: 40, state: 40, batch: 13)
+        #expect(plan.contains("work-groups that meet after every step"))
+    }
+
+    @Test func rulesChoose() {
+        let rules = [RecurrentPlan.Rule(device: "acme", work: 10, choice: RecurrentChoice(plan: .persistent, reason: "measured"))] + RecurrentPlan.rules
+        #expect(RecurrentPlan.choice(work: 10, device: "ACME Corporation X1", rules: rules).plan == .persistent)
+        #expect(RecurrentPlan.choice(work: 11, device: "ACME Corporation X1", rules: rules).plan == .fused)
+        #expect(RecurrentPlan.choice(work: 10, device: "Other", rules: rules).plan == .fused)
+        #expect(RecurrentPlan.choice(work: .max, device: "Other").plan == .stepwise)
+    }
+
     /// A product so deep that its weights are read in two parts.
     @Test func deepProductsAreRight() throws {
         let layer = PlannedLayer(cell: RecurrentCell(.gru), lengths: [2, 2, 1], hidden: 1030)

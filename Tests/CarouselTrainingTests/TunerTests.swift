@@ -24,7 +24,7 @@ import Testing
     /// Two slabs in local memory: right, but slow. Slabs of 8: wrong in one element.
     private func planted() throws -> [String: String] {
         let text = try KernelSources(environment: [:]).text("matmul.cl")
-        let start = "    const int m0 = get_group_id(1) * TILE_M, n0 = get_group_id(0) * TILE_N;\n"
+        let start = "    const int m0 = tile / columns * TILE_M, n0 = tile % columns * TILE_N;\n"
         let end = "            if (accumulate) value = read_quad"
         for place in [start, end] { try #require(text.ranges(of: place).count == 1) }
         return ["matmul.cl": text
@@ -64,6 +64,27 @@ import Testing
         }
         try Data(text.replacing("\"driver\" : \"", with: "\"driver\" : \"9").utf8).write(to: URL(fileURLWithPath: path))
         #expect(try device(.gpu, replacing: kernels).tuningProblem?.contains("another device or driver") == true)
+    }
+
+    /// A search whose time was up, or that looked at something else, leaves what an earlier one found; one that went through and found
+    /// nothing takes it back.
+    @Test func earlierFindsAreKept() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let plain = try device(.gpu), tuner = Tuner(on: plain, seconds: 1)
+        func outcome(_ subject: String, found: Bool, complete: Bool) throws -> Tuner.Outcome {
+            let choice = try #require(plain.tuningChoices.first { $0.subject == subject })
+            let best = found ? try #require(plain.alternatives(to: choice).first) : choice
+            return Tuner.Outcome(plain: choice, best: best, plainSeconds: 2, bestSeconds: found ? 1 : 2, measured: 1, dropped: [], isComplete: complete)
+        }
+        func kept() throws -> [String] {
+            try TuningFile.load(try TuningFile.Owner(plain.device, sources: plain.programs.sources), in: folder).map(\.choice.subject).sorted()
+        }
+        _ = try tuner.save([outcome("product medium", found: true, complete: true), outcome("vectors", found: true, complete: false)])
+        #expect(try kept() == ["product medium", "vectors"])
+        _ = try tuner.save([outcome("product medium", found: false, complete: false), outcome("product large", found: true, complete: true)])
+        #expect(try kept() == ["product large", "product medium", "vectors"])
+        _ = try tuner.save([outcome("product medium", found: false, complete: true), outcome("product large", found: true, complete: true)])
+        #expect(try kept() == ["product large", "vectors"])
     }
 
     /// A device whose own sizes give a wrong result is not tuned but refused.

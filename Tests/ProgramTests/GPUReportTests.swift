@@ -8,8 +8,10 @@ import Testing
     private static let hasPython = ["/usr/bin/python3", "/usr/local/bin/python3"].contains { FileManager.default.isExecutableFile(atPath: $0) }
 
     /// A shell script in place of `carousel`.
-    /// - Parameter check: what `carousel check` does.
-    private func program(_ place: Workplace, check: String) throws -> String {
+    /// - Parameters:
+    ///   - check: what `carousel check` does.
+    ///   - probing: what a probe does before it answers.
+    private func program(_ place: Workplace, check: String, probing: String = "") throws -> String {
         let path = place("program")
         try """
             #!/bin/sh
@@ -19,7 +21,7 @@ import Testing
                 "memory": 1024, "is_gpu": true, "details": []}]}' ;;
             *--list*) echo '{"plans": [{"plan": "gpu kernels", "precision": "float32", "is_usual": true}], "probes": ["launch", "broken"]}' ;;
             *broken*) echo "the compiler crashed" >&2; exit 139 ;;
-            *--probes*) echo '[{"name": "launch", "purpose": "p", "outcome": "works", "facts": [{"name": "pipelined", "value": 1.5, "unit": "µs"}]}]' ;;
+            *--probes*) \(probing) echo '[{"name": "launch", "purpose": "p", "outcome": "works", "facts": [{"name": "pipelined", "value": 1.5, "unit": "µs"}]}]' ;;
             check*) \(check) ;;
             *) echo "not asked for: $*" >&2; exit 64 ;;
             esac
@@ -62,6 +64,11 @@ import Testing
         let crashed = try report(place, program(place, check: "kill -SEGV $$"), ["--steps", "check"])
         #expect(crashed.status == 3 && crashed.sections["check"]?["status"] as? String == "failed")
         #expect((crashed.sections["check"]?["problems"] as? [String])?.first?.contains("signal 11") == true)
+
+        // Rows that find no time are named, and the exit code tells.
+        let short = try report(place, program(place, check: "exit 1", probing: "sleep 3;"), ["--steps", "probes", "--minutes", "0.1", "--row-seconds", "0.2"])
+        #expect(short.status == 1 && short.sections["probes"]?["status"] as? String == "done")
+        #expect((short.sections["probes"]?["missing"] as? [String])?.isEmpty == false)
 
         // More time than there is: nothing waits for ever, and nothing counts as checked.
         let slow = try report(place, program(place, check: "sleep 60"), ["--steps", "check", "--minutes", "0.15"])

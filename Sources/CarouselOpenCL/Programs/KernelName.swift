@@ -44,6 +44,7 @@ struct KernelName: Hashable {
 
     static let reduceRows = KernelName("reduce", "reduce_rows")
     static let reduceStrided = KernelName("reduce", "reduce_strided")
+    static let reduceTree = KernelName("reduce", "reduce_tree")
     static let reduceRowPanels = KernelName("reduce", "reduce_row_panels")
     static let reduceChunks = KernelName("reduce", "reduce_chunks")
 
@@ -84,6 +85,7 @@ struct KernelName: Hashable {
     static let poolingMaxBackward = KernelName("pooling", "pooling_max_backward")
 
     static let lossSoftmax = KernelName("loss", "loss_softmax")
+    static let lossSoftmaxRows = KernelName("loss", "loss_softmax_rows")
     static let lossSigmoid = KernelName("loss", "loss_sigmoid")
 
     static let clipNorm = KernelName("optimizer", "optimizer_clip_norm")

@@ -93,11 +93,18 @@ extension OpenCLBackend {
             }
             return
         }
-        let grid = meetingGrid(tiling, rows: batch, sharing: overlapping)
+        let operands = run.operands + [.int(run.phases.lowerBound), .int(run.phases.upperBound)]
+        let resident = try residentGroups(of: Meetings.Launch(name: run.sequence, defines: run.defines),
+                                          useful: tiling.tiles * ((batch + tiling.rows - 1) / tiling.rows)) { groups, patience, state in
+            try meetings.admit(groups: groups, on: self)
+            try launch(run.sequence, run.defines, global: (groups * tiling.items, 1, 1), local: (tiling.items, 1, 1),
+                       operands + [.int(tiling.rows), .int(groups), .int(2), .int(patience), .tensor(state), .tensor(state.dropping(2))])
+        }
+        let grid = meetingGrid(tiling, rows: batch, resident: resident, sharing: overlapping)
         let meeting = try makeTensor(shape: [1 + grid.rowBlocks * (1 + grid.workers)], type: .int32)
         let mark = try meetings.mark(on: self)
         try clear(meeting)
-        let arguments = run.operands + [.int(run.phases.lowerBound), .int(run.phases.upperBound), .int(grid.height), .int(grid.workers)]
+        let arguments = operands + [.int(grid.height), .int(grid.workers)]
         try meetings.admit(groups: grid.workers * grid.rowBlocks, on: self)
         for rescue in [false, true] {
             try launch(run.sequence, run.defines, global: ((rescue ? 1 : grid.workers) * tiling.items, grid.rowBlocks, 1),

@@ -25,20 +25,43 @@ public enum RecurrentPlan: String, Sendable, CaseIterable {
 }
 
 /// The plan of one layer, and why.
-struct RecurrentChoice {
+struct RecurrentChoice: Equatable {
     let plan: RecurrentPlan
     let reason: String
 }
 
-extension OpenCLBackend {
-    /// Multiply-adds of one step up to which the fused step is chosen. A tiled product works with fewer reads of local memory for
-    /// each of them, so it is to be preferred where a step has so many that launches no longer count: at 10 to 20
-    /// TFLOP/s these are 10 to 20 µs, as long as two launches. Not measured on a GPU.
-    private static var fusedStepLimit: Int { 100_000_000 }
+extension RecurrentPlan {
+    /// A line of the table that chooses a plan where nobody has.
+    struct Rule {
+        /// What the device's vendor or name contains, in lower case; empty = any.
+        var device = ""
+        /// Multiply-adds of one step up to which the line counts.
+        let work: Int
+        let choice: RecurrentChoice
+    }
 
+    /// The first line that holds for a layer and a device chooses. Nothing here was measured on a GPU; a device that was measured
+    /// gets lines of its own in front.
+    /// - `fused` up to 100 million multiply-adds: a tiled product works with fewer reads of local memory for each of them, so it is to be
+    ///   preferred where a step has so many that launches no longer count: at 10 to 20 TFLOP/s these are 10 to 20 µs, as long as
+    ///   two launches.
+    /// - `persistent` stands in no line: whether a device lets groups meet faster than it launches has to be measured on it
+    ///   (`carousel bench device --probes launch "barrier 1x"`).
+    static let rules = [
+        Rule(work: 100_000_000, choice: RecurrentChoice(plan: .fused, reason: "little work in a step")),
+        Rule(work: .max, choice: RecurrentChoice(plan: .stepwise, reason: "much work in a step")),
+    ]
+
+    /// The first of `rules` that holds.
+    static func choice(work: Int, device: String, rules: [Rule] = rules) -> RecurrentChoice {
+        let words = device.lowercased()
+        return rules.first { work <= $0.work && ($0.device.isEmpty || words.contains($0.device)) }?.choice
+            ?? RecurrentChoice(plan: .stepwise, reason: "no line of the table holds")
+    }
+}
+
+extension OpenCLBackend {
     /// Follows from the shape, the device and what this run has seen of it, so that the same run chooses the same.
-    ///
-    /// `persistent` is not chosen unasked: whether a device lets groups meet that fast has to be measured on it.
     func chooseRecurrentPlan(_ cell: RecurrentCell, hidden: Int, batch: Int, projected: Bool) -> RecurrentChoice {
         if projected { return RecurrentChoice(plan: .stepwise, reason: "a projection is a second product in every step") }
         guard recurrentTiling(gates: cell.gateCount, hidden: hidden, depth: hidden) != nil,
@@ -50,9 +73,7 @@ extension OpenCLBackend {
             return RecurrentChoice(plan: .fused, reason: "work-groups did not meet in time on this device")
         case let plan?: return RecurrentChoice(plan: plan, reason: "as asked")
         case nil:
-            let work = batch * cell.gateCount * hidden * hidden
-            return work <= Self.fusedStepLimit ? RecurrentChoice(plan: .fused, reason: "little work in a step")
-                : RecurrentChoice(plan: .stepwise, reason: "much work in a step")
+            return RecurrentPlan.choice(work: batch * cell.gateCount * hidden * hidden, device: "\(device.vendor) \(device.name)")
         }
     }
 
@@ -82,7 +103,9 @@ extension OpenCLBackend {
         if choice.plan == .fused {
             return start + "per step \(launches), \(tiling.tiles) tiles of \(tiling.units) units, queued without waiting"
         }
-        let grid = meetingGrid(tiling, rows: batch)
+        // What a launch of these kernels has found out; before the first, one group for each compute unit.
+        let resident = meetings.resident.filter { $0.key.name == .recurrentForward(cell.kind, .sequence) && $0.key.defines.options.contains(tiling.defines.options) }
+        let grid = meetingGrid(tiling, rows: batch, resident: resident.values.max() ?? meetings.units)
         return start + "one launch per sequence, \(grid.workers) x \(grid.rowBlocks) work-groups that meet after every step, recurrent weights "
             + (grid.holdsWeights ? "in registers" : "read anew in every step")
     }

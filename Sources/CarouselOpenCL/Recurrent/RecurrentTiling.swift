@@ -74,12 +74,13 @@ extension OpenCLBackend {
         RecurrentTiling(gates: gates, hidden: hidden, depth: depth, localMemory: device.localMemory, largestWorkGroup: device.largestWorkGroup)
     }
 
-    /// One group for each compute unit at most: so many are resident on a device that does nothing else, whatever
-    /// registers and local memory they take.
-    /// - Parameter sharing: launches that would run at the same time if each took its share of the units. A launch takes no
-    ///   more where the weights stay in registers all the same; else it takes all, and the others have to wait for it.
-    func meetingGrid(_ tiling: RecurrentTiling, rows: Int, sharing: Int = 1) -> MeetingGrid {
-        let share = device.computeUnits / sharing, units = tiling.tiles <= share ? share : device.computeUnits
+    /// - Parameters:
+    ///   - resident: groups that run at once. One for each compute unit is resident on a device that does nothing else, whatever
+    ///     registers and local memory it takes; more have to be found out (`residentGroups`).
+    ///   - sharing: launches that would run at the same time if each took its share of the compute units. A launch takes no
+    ///     more where the weights stay in registers all the same; else it takes all, and the others have to wait for it.
+    func meetingGrid(_ tiling: RecurrentTiling, rows: Int, resident: Int, sharing: Int = 1) -> MeetingGrid {
+        let share = device.computeUnits / sharing, units = sharing > 1 && tiling.tiles <= share ? share : resident
         let workers = max(1, min(tiling.tiles, units))
         let height = tiling.height(rows, groups: units / workers)
         return MeetingGrid(workers: workers, rowBlocks: max(1, (rows + height - 1) / height), height: height,
