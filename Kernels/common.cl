@@ -353,6 +353,25 @@ static void panel_product(const __global float *a, size_t a_row, int rows, const
     }
 }
 
+// Masked rows lie one after the other, so `count` values are rows of them.
+#define DEFINE_MASKED(S)                                                                                            \
+    static void masked_at_##S(const __global float *mask, const __global float *x, __global float *y) {             \
+        STORE_##S(LOAD_##S(mask) * LOAD_##S(x), y);                                                                 \
+    }                                                                                                               \
+    static void masked_add_at_##S(const __global float *mask, const __global float *x, __global float *y) {         \
+        STORE_##S(fma(LOAD_##S(mask), LOAD_##S(x), LOAD_##S(y)), y);                                                \
+    }
+DEFINE_MASKED(1)
+DEFINE_MASKED(16)
+
+static void masked(const __global float *mask, const __global float *x, __global float *y, const int count) {
+    EACH_UNIT(count, masked_at, (mask + j, x + j, y + j))
+}
+
+static void masked_add(const __global float *mask, const __global float *x, __global float *y, const int count) {
+    EACH_UNIT(count, masked_add_at, (mask + j, x + j, y + j))
+}
+
 // The block of batch rows group `group` of `groups` works on. Rows are sorted longest first: taking turns
 // from both ends evens out the work of neighbouring groups, which a device tends to hand out together.
 static int row_block(int group, int groups) { return group & 1 ? groups - 1 - group / 2 : group / 2; }

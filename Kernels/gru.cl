@@ -5,6 +5,8 @@
 // final one. `projection` holds W_ih x without biases, row positions[m] (or m); it may be `gates` itself.
 // `bias` is [4H] with RESET_AFTER: r, z, b_in, b_hn; else [3H].
 // `candidate` [N, H] keeps q if RESET_AFTER, else r h(t - 1).
+// `mask` [B, H] or null: factors of h(t - 1) where W_hh multiplies it, also in r h(t - 1); `previous_h` [N, H] keeps what it
+// multiplied. z h(t - 1) has no mask: on the way back h(t - 1) is read from y and h0.
 //
 // Plan `stepwise`: the host makes u by products per step; gru_step finishes it, or gru_reset and gru_update
 // around the second product. Item (unit, sequence).
@@ -129,7 +131,6 @@ DEFINE_GRU(float16, T)
 // For the plans of recurrent.cl. `state` is z between the halves of a step, on the way back the carried dh.
 #define CELL_GATES 3
 #define CELL_PHASES (RESET_AFTER ? 1 : 2)
-#define CELL_STARTS_FROM_KEPT 0
 #define CELL_CARRIES 1              // dh(t - 1) is the product and dh z
 
 static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
@@ -150,14 +151,17 @@ static void cell_backward(const int part, const float d, const __global float *b
 }
 
 #ifndef PLAN
-// RESET_AFTER: the whole cell from product = W_hh h(t - 1) [B, 3H].
+// RESET_AFTER: the whole cell from product = W_hh h(t - 1) [B, 3H]. With a mask the rows of previous_h that the next step
+// multiplies are written, of the first `running_on` sequences.
 __kernel void gru_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                        const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
-                       OUTPUT(float, gates), OUTPUT(float, previous_h), OUTPUT(float, candidate)) {
+                       OUTPUT(float, gates), OUTPUT(float, previous_h), INPUT(float, mask), const int running_on,
+                       OUTPUT(float, candidate)) {
     BIND(projection);
     BIND(positions);
     BIND(bias);
     BIND(product);
+    BIND(mask);
     BIND(y);
     BIND(h_state);
     BIND(gates);
@@ -168,11 +172,12 @@ __kernel void gru_step(INPUT(float, projection), INPUT(int, positions), INPUT(fl
     const int m = n0 + b;
     const size_t at = (size_t)m * H + j, state = (size_t)b * H + j;
     gru_forward_1(projection + (size_t)(positions ? positions[m] : m) * 3 * H + j, product + (size_t)b * 3 * H + j,
-                  bias + j, H, y + at, h_state + state, AT(gates, (size_t)m * 3 * H + j), AT(previous_h, at),
+                  bias + j, H, y + at, h_state + state, AT(gates, (size_t)m * 3 * H + j), mask ? 0 : AT(previous_h, at),
                   AT(candidate, at));
+    if (mask && b < running_on) previous_h[(size_t)(m + active) * H + j] = mask[state] * y[at];
 }
 
-// Not RESET_AFTER, first half: product [B, 3H] holds u_r, u_z; z is kept in its place.
+// Not RESET_AFTER, first half: product [B, 3H] holds u_r, u_z; z is kept in its place. `h_state`: what W_hh multiplied.
 __kernel void gru_reset(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), OUTPUT(float, product),
                         const int n0, const int active, const int H, INPUT(float, h_state), OUTPUT(float, gates),
                         OUTPUT(float, candidate)) {
@@ -191,11 +196,12 @@ __kernel void gru_reset(INPUT(float, projection), INPUT(int, positions), INPUT(f
                 candidate + (size_t)m * H + j);
 }
 
-// Not RESET_AFTER, second half: product now holds z and W_hn (r h(t - 1)).
+// Not RESET_AFTER, second half: product now holds z and W_hn (r h(t - 1)). A mask as in gru_step.
 __kernel void gru_update(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                          const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
-                         OUTPUT(float, gates), OUTPUT(float, previous_h)) {
+                         OUTPUT(float, gates), OUTPUT(float, previous_h), INPUT(float, mask), const int running_on) {
     BIND(projection);
+    BIND(mask);
     BIND(positions);
     BIND(bias);
     BIND(product);
@@ -208,17 +214,21 @@ __kernel void gru_update(INPUT(float, projection), INPUT(int, positions), INPUT(
     const int m = n0 + b;
     const size_t at = (size_t)m * H + j, state = (size_t)b * H + j;
     gru_update_1(projection + (size_t)(positions ? positions[m] : m) * 3 * H + j, product + (size_t)b * 3 * H + j,
-                 bias + j, H, y + at, h_state + state, AT(gates, (size_t)m * 3 * H + j), AT(previous_h, at));
+                 bias + j, H, y + at, h_state + state, AT(gates, (size_t)m * 3 * H + j), mask ? 0 : AT(previous_h, at));
+    if (mask && b < running_on) previous_h[(size_t)(m + active) * H + j] = mask[state] * y[at];
 }
 
 // First half of the backward step. gates (r, z, n) become gradients of the input side: z and n here, and with
 // RESET_AFTER also r; then du [B, 3H] gets those of the recurrent side and candidate dn r.
-// carry [B, H] enters as dh and leaves as its direct part dh z.
-__kernel void gru_step_backward(INPUT(float, dy), INPUT(float, previous_h), const int n0, const int active,
-                                const int H, OUTPUT(float, carry), OUTPUT(float, gates), OUTPUT(float, candidate),
-                                OUTPUT(float, du)) {
+// carry [B, H] enters as dh and leaves as its direct part dh z. `previous_rows`: h(t - 1), row b. With a mask the part of dh that
+// came through W_hh, in the `running_on` sequences that have a next step, is still apart, in `through` [B, H].
+__kernel void gru_step_backward(INPUT(float, dy), INPUT(float, previous_rows), INPUT(float, mask), INPUT(float, through),
+                                const int n0, const int active, const int running_on, const int H, OUTPUT(float, carry),
+                                OUTPUT(float, gates), OUTPUT(float, candidate), OUTPUT(float, du)) {
     BIND(dy);
-    BIND(previous_h);
+    BIND(previous_rows);
+    BIND(mask);
+    BIND(through);
     BIND(carry);
     BIND(gates);
     BIND(candidate);
@@ -227,7 +237,10 @@ __kernel void gru_step_backward(INPUT(float, dy), INPUT(float, previous_h), cons
     if (j >= H || b >= active) return;
     const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
     __global float *d = gates + (size_t)(n0 + b) * 3 * H + j;
-    gru_backward_1(AT(dy, at), previous_h + at, H, carry + state, d, AT(candidate, at));
+    float dh = carry[state];
+    if (mask && b < running_on) dh = fma(mask[state], through[state], dh);
+    if (dy) dh += dy[at];
+    gru_cell_backward_1(dh, previous_rows + state, H, carry + state, d, AT(candidate, at));
 #if RESET_AFTER
     __global float *u = du + (size_t)b * 3 * H + j;
     u[0] = d[0];
@@ -236,17 +249,19 @@ __kernel void gru_step_backward(INPUT(float, dy), INPUT(float, previous_h), cons
 #endif
 }
 
-// Not RESET_AFTER, second half: dreset [B, H] = W_hn^T dn, the gradient of r h(t - 1).
-__kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_h), const int n0, const int active,
-                                 const int H, OUTPUT(float, carry), OUTPUT(float, gates)) {
+// Not RESET_AFTER, second half: dreset [B, H] = W_hn^T dn, the gradient of r h(t - 1) or of the masked one.
+__kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_rows), INPUT(float, mask), const int n0,
+                                 const int active, const int H, OUTPUT(float, carry), OUTPUT(float, gates)) {
     BIND(dreset);
-    BIND(previous_h);
+    BIND(previous_rows);
+    BIND(mask);
     BIND(carry);
     BIND(gates);
     const int j = get_global_id(0), b = get_global_id(1);
     if (j >= H || b >= active) return;
-    const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
-    gru_reset_backward_1(dreset + state, previous_h + at, H, carry + state, gates + (size_t)(n0 + b) * 3 * H + j);
+    const size_t state = (size_t)b * H + j;
+    gru_cell_reset_backward_1(mask ? mask[state] * dreset[state] : dreset[state], previous_rows + state, H, carry + state,
+                              gates + (size_t)(n0 + b) * 3 * H + j);
 }
 #endif
 #endif
@@ -257,7 +272,7 @@ __kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_h),
 // Without RESET_AFTER `candidate` is never null.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void gru_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, panels),
-              INPUT(float, panels_n), OUTPUT(float, product), INPUT(int, offsets), const int T, const int H,
+              INPUT(float, panels_n), INPUT(float, mask), OUTPUT(float, product), INPUT(int, offsets), const int T, const int H,
               OUTPUT(float, y), OUTPUT(float, h_state), OUTPUT(float, gates), OUTPUT(float, previous_h),
               OUTPUT(float, candidate)) {
     BIND(projection);
@@ -265,6 +280,7 @@ void gru_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias
     BIND(bias);
     BIND(panels);
     BIND(panels_n);
+    BIND(mask);
     BIND(product);
     BIND(offsets);
     BIND(y);
@@ -275,18 +291,21 @@ void gru_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias
     const int b0 = row_block(get_group_id(0), get_num_groups(0)) * BLOCK_ROWS;
     product += (size_t)b0 * 3 * H;
     h_state += (size_t)b0 * H;
+    __global float *const kept_h = mask ? 0 : previous_h;
     for (int t = 0; t < T; t++) {
         const int n0 = offsets[t] + b0;
         const int rows = min(BLOCK_ROWS, offsets[t + 1] - n0);
         if (rows <= 0) break;
+        if (mask) masked(mask + (size_t)b0 * H, h_state, previous_h + (size_t)n0 * H, rows * H);
+        const __global float *multiplied = mask ? previous_h + (size_t)n0 * H : h_state;
 #if RESET_AFTER
-        panel_product(h_state, H, rows, panels, H, 0, H, 3 * H, product, 3 * H, 0);
+        panel_product(multiplied, H, rows, panels, H, 0, H, 3 * H, product, 3 * H, 0);
 #else
-        panel_product(h_state, H, rows, panels, H, 0, H, 2 * H, product, 3 * H, 0);
+        panel_product(multiplied, H, rows, panels, H, 0, H, 2 * H, product, 3 * H, 0);
         for (int i = 0; i < rows; i++) {
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
             const __global float *a = projection + (size_t)(positions ? positions[n0 + i] : n0 + i) * 3 * H;
-            EACH_UNIT_OF_ROW(H, gru_reset, (a + j, product + state * 3 + j, bias + j, H, h_state + state + j,
+            EACH_UNIT_OF_ROW(H, gru_reset, (a + j, product + state * 3 + j, bias + j, H, multiplied + state + j,
                                      AT(gates, at * 3 + j), candidate + at + j))
         }
         panel_product(candidate + (size_t)n0 * H, H, rows, panels_n, H, 0, H, H, product + 2 * H, 3 * H, 0);
@@ -297,52 +316,61 @@ void gru_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias
             const __global float *u = product + state * 3;
 #if RESET_AFTER
             EACH_UNIT_OF_ROW(H, gru_forward, (a + j, u + j, bias + j, H, y + at + j, h_state + state + j,
-                                       AT(gates, at * 3 + j), AT(previous_h, at + j), AT(candidate, at + j)))
+                                       AT(gates, at * 3 + j), AT(kept_h, at + j), AT(candidate, at + j)))
 #else
             EACH_UNIT_OF_ROW(H, gru_update, (a + j, u + j, bias + j, H, y + at + j, h_state + state + j,
-                                      AT(gates, at * 3 + j), AT(previous_h, at + j)))
+                                      AT(gates, at * 3 + j), AT(kept_h, at + j)))
 #endif
         }
     }
 }
 
-// `panels`: W_hh packed [ceil(H / 32)][3H][32]; `dreset` [B, H] is scratch (not RESET_AFTER).
-// carry [B, H] enters as dh_T and leaves as dh_0.
+// `panels`: W_hh packed [ceil(H / 32)][3H][32]; `through` [B, H] is scratch (with a mask or not RESET_AFTER).
+// `y` [N, H] and `start` [B, H], never null, are h(t - 1) of later steps and of the first. carry [B, H] enters as dh_T and leaves as
+// dh_0.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void gru_rows_backward(INPUT(float, dy), INPUT(float, previous_h), INPUT(float, panels), INPUT(int, offsets),
-                       const int T, const int H, OUTPUT(float, carry), OUTPUT(float, gates),
-                       OUTPUT(float, candidate), OUTPUT(float, dreset)) {
+void gru_rows_backward(INPUT(float, dy), INPUT(float, y), INPUT(float, start), INPUT(float, mask), INPUT(float, panels),
+                       INPUT(int, offsets), const int T, const int H, OUTPUT(float, carry), OUTPUT(float, gates),
+                       OUTPUT(float, candidate), OUTPUT(float, through)) {
     BIND(dy);
-    BIND(previous_h);
+    BIND(y);
+    BIND(start);
+    BIND(mask);
     BIND(panels);
     BIND(offsets);
     BIND(carry);
     BIND(gates);
     BIND(candidate);
-    BIND(dreset);
+    BIND(through);
     const int b0 = row_block(get_group_id(0), get_num_groups(0)) * BLOCK_ROWS;
     carry += (size_t)b0 * H;
+    through = AT(through, (size_t)b0 * H);
+    mask = AT(mask, (size_t)b0 * H);
+    // With a mask what came through W_hh is summed apart from dh z.
+    __global float *sum = mask ? through : carry;
     for (int t = T - 1; t >= 0; t--) {
         const int n0 = offsets[t] + b0;
         const int rows = min(BLOCK_ROWS, offsets[t + 1] - n0);
         if (rows <= 0) continue;
+        const __global float *previous = t > 0 ? y + (size_t)(offsets[t - 1] + b0) * H : start + (size_t)b0 * H;
         for (int i = 0; i < rows; i++) {
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
-            EACH_UNIT_OF_ROW(H, gru_backward, (AT(dy, at + j), previous_h + at + j, H, carry + state + j, gates + at * 3 + j,
+            EACH_UNIT_OF_ROW(H, gru_backward, (AT(dy, at + j), previous + state + j, H, carry + state + j, gates + at * 3 + j,
                                         AT(candidate, at + j)))
         }
 #if RESET_AFTER
-        panel_product(candidate + (size_t)n0 * H, H, rows, panels, 3 * H, 2 * H, H, H, carry, H, 1);
+        panel_product(candidate + (size_t)n0 * H, H, rows, panels, 3 * H, 2 * H, H, H, sum, H, !mask);
 #else
-        __global float *reset = dreset + (size_t)b0 * H;
-        panel_product(gates + (size_t)n0 * 3 * H + 2 * H, 3 * H, rows, panels, 3 * H, 2 * H, H, H, reset, H, 0);
+        panel_product(gates + (size_t)n0 * 3 * H + 2 * H, 3 * H, rows, panels, 3 * H, 2 * H, H, H, through, H, 0);
+        if (mask) masked(mask, through, through, rows * H);
         for (int i = 0; i < rows; i++) {
             const size_t at = (size_t)(n0 + i) * H, state = (size_t)i * H;
-            EACH_UNIT_OF_ROW(H, gru_reset_backward, (reset + state + j, previous_h + at + j, H, carry + state + j,
+            EACH_UNIT_OF_ROW(H, gru_reset_backward, (through + state + j, previous + state + j, H, carry + state + j,
                                               gates + at * 3 + j))
         }
 #endif
-        panel_product(gates + (size_t)n0 * 3 * H, 3 * H, rows, panels, 3 * H, 0, 2 * H, H, carry, H, 1);
+        panel_product(gates + (size_t)n0 * 3 * H, 3 * H, rows, panels, 3 * H, 0, 2 * H, H, sum, H, RESET_AFTER || !mask);
+        if (mask) masked_add(mask, through, carry, rows * H);
     }
 }
 #endif

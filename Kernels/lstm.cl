@@ -3,7 +3,8 @@
 //
 // Packed row n = offsets[t] + b is step t of sequence b; h_state [B, R] and c_state [B, H] are the running
 // states, at the end the final ones. `projection` holds W_ih x without biases, row positions[n] (or n); it may
-// be `gates` itself.
+// be `gates` itself. `mask` [B, R] or null: factors of h(t - 1) where W_hh multiplies it; `previous_h` [N, R] keeps what it
+// multiplied.
 //
 // Plan `stepwise`: the host makes u by one product per step; lstm_step finishes it. Item (unit, sequence).
 // Plans `fused step` and `persistent`: recurrent.cl.
@@ -91,7 +92,6 @@ DEFINE_LSTM(float16, T)
 // For the plans of recurrent.cl.
 #define CELL_GATES 4
 #define CELL_PHASES 1
-#define CELL_STARTS_FROM_KEPT 1     // what a row starts from is c(t - 1), which the step before has kept
 #define CELL_CARRIES 0              // dh(t - 1) is the product alone
 
 static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
@@ -106,11 +106,12 @@ static void cell_backward(const int part, const float d, const __global float *b
 }
 
 #ifndef PLAN
-// `output` [N, H]: y without a projection (h_state and previous_h are then written too), hidden with one.
+// `output` [N, H]: y without a projection (h_state and previous_h are then written too), hidden with one. With a mask the rows of
+// previous_h that the next step multiplies are written, of the first `running_on` sequences.
 __kernel void lstm_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                         const int n0, const int active, const int H, OUTPUT(float, output), OUTPUT(float, h_state),
                         OUTPUT(float, c_state), OUTPUT(float, gates), OUTPUT(float, previous_h),
-                        OUTPUT(float, cells)) {
+                        OUTPUT(float, cells), INPUT(float, mask), const int running_on) {
     BIND(projection);
     BIND(positions);
     BIND(bias);
@@ -121,6 +122,7 @@ __kernel void lstm_step(INPUT(float, projection), INPUT(int, positions), INPUT(f
     BIND(gates);
     BIND(previous_h);
     BIND(cells);
+    BIND(mask);
     const int j = get_global_id(0), b = get_global_id(1);
     if (j >= H || b >= active) return;
     const int n = n0 + b;
@@ -130,27 +132,33 @@ __kernel void lstm_step(INPUT(float, projection), INPUT(int, positions), INPUT(f
 #if PROJECTED
                    0, 0);
 #else
-                   h_state + state, AT(previous_h, at));
+                   h_state + state, mask ? 0 : AT(previous_h, at));
+    if (mask && b < running_on) previous_h[(size_t)(n + active) * H + j] = mask[state] * output[at];
 #endif
 }
 
 // `dhidden` row b: without a projection the carry dh (dy is added here), with one W_hr^T (dy + carry) and dy
-// is null. `previous_rows`: c(t - 1), row b. c_carry [B, H] enters as dc and leaves as dc(t - 1).
+// is null. `previous_rows`: c(t - 1), row b. c_carry [B, H] enters as dc and leaves as dc(t - 1). `mask`, null with a
+// projection, multiplies the carry of the `running_on` sequences that have a next step.
 __kernel void lstm_step_backward(INPUT(float, dy), INPUT(float, dhidden), INPUT(float, cells),
                                  INPUT(float, previous_rows), const int n0, const int active, const int H,
-                                 OUTPUT(float, c_carry), OUTPUT(float, gates)) {
+                                 OUTPUT(float, c_carry), OUTPUT(float, gates), INPUT(float, mask),
+                                 const int running_on) {
     BIND(dy);
     BIND(dhidden);
     BIND(cells);
     BIND(previous_rows);
+    BIND(mask);
     BIND(c_carry);
     BIND(gates);
     const int j = get_global_id(0), b = get_global_id(1);
     if (j >= H || b >= active) return;
     const int n = n0 + b;
     const size_t at = (size_t)n * H + j, state = (size_t)b * H + j;
-    lstm_backward_1(AT(dy, at), dhidden + state, cells + at, AT(previous_rows, state), H, c_carry + state,
-                    gates + (size_t)n * 4 * H + j);
+    float dh = dhidden[state];
+    if (mask && b < running_on) dh *= mask[state];
+    if (dy) dh += dy[at];
+    lstm_cell_backward_1(dh, cells + at, AT(previous_rows, state), H, c_carry + state, gates + (size_t)n * 4 * H + j);
 }
 #endif
 #endif
@@ -160,7 +168,7 @@ __kernel void lstm_step_backward(INPUT(float, dy), INPUT(float, dhidden), INPUT(
 // `product` [B, 4H] is scratch; `hidden` [N, H] with a projection.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void lstm_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, panels),
-               INPUT(float, down), OUTPUT(float, product), INPUT(int, offsets), const int T, const int H,
+               INPUT(float, down), INPUT(float, mask), OUTPUT(float, product), INPUT(int, offsets), const int T, const int H,
                const int R, OUTPUT(float, y), OUTPUT(float, h_state), OUTPUT(float, c_state), OUTPUT(float, gates),
                OUTPUT(float, previous_h), OUTPUT(float, cells), OUTPUT(float, hidden)) {
     BIND(projection);
@@ -168,6 +176,7 @@ void lstm_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bia
     BIND(bias);
     BIND(panels);
     BIND(down);
+    BIND(mask);
     BIND(product);
     BIND(offsets);
     BIND(y);
@@ -181,14 +190,16 @@ void lstm_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bia
     product += (size_t)b0 * 4 * H;
     h_state += (size_t)b0 * R;
     c_state += (size_t)b0 * H;
+    __global float *const kept_h = mask ? 0 : previous_h;
     for (int t = 0; t < T; t++) {
         const int n0 = offsets[t] + b0;
         const int rows = min(BLOCK_ROWS, offsets[t + 1] - n0);
         if (rows <= 0) break;
-        panel_product(h_state, R, rows, panels, R, 0, R, 4 * H, product, 4 * H, 0);
+        if (mask) masked(mask + (size_t)b0 * R, h_state, previous_h + (size_t)n0 * R, rows * R);
+        panel_product(mask ? previous_h + (size_t)n0 * R : h_state, R, rows, panels, R, 0, R, 4 * H, product, 4 * H, 0);
 #if PROJECTED
-        for (int r = 0; previous_h && r < rows; r++)
-            copy_row(h_state + (size_t)r * R, previous_h + (size_t)(n0 + r) * R, R);
+        for (int r = 0; kept_h && r < rows; r++)
+            copy_row(h_state + (size_t)r * R, kept_h + (size_t)(n0 + r) * R, R);
 #endif
         for (int r = 0; r < rows; r++) {
             const size_t at = (size_t)(n0 + r) * H, state = (size_t)r * H;
@@ -199,7 +210,7 @@ void lstm_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bia
                                         AT(cells, at + j), hidden + at + j, 0, 0))
 #else
             EACH_UNIT_OF_ROW(H, lstm_forward, (a + j, u + j, bias + j, H, c_state + state + j, AT(gates, at * 4 + j),
-                                        AT(cells, at + j), y + at + j, h_state + state + j, AT(previous_h, at + j)))
+                                        AT(cells, at + j), y + at + j, h_state + state + j, AT(kept_h, at + j)))
 #endif
         }
 #if PROJECTED
@@ -213,12 +224,13 @@ void lstm_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bia
 // h_carry [B, R] and c_carry [B, H] enter as dh_T, dc_T and leave as dh_0, dc_0.
 // With a projection dh [N, R] (out) keeps dy + carry, and dhidden [B, H] is scratch.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void lstm_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(float, up), INPUT(int, offsets), const int T,
+void lstm_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(float, up), INPUT(float, mask), INPUT(int, offsets), const int T,
                         const int H, const int R, INPUT(float, cells), INPUT(float, c0), OUTPUT(float, h_carry),
                         OUTPUT(float, c_carry), OUTPUT(float, gates), OUTPUT(float, dh), OUTPUT(float, dhidden)) {
     BIND(dy);
     BIND(panels);
     BIND(up);
+    BIND(mask);
     BIND(offsets);
     BIND(cells);
     BIND(c0);
@@ -254,6 +266,7 @@ void lstm_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(float, up)
 #endif
         }
         panel_product(gates + (size_t)n0 * 4 * H, 4 * H, rows, panels, 4 * H, 0, 4 * H, R, h_carry, R, 0);
+        if (mask) masked(mask + (size_t)b0 * R, h_carry, h_carry, rows * R);
     }
 }
 #endif

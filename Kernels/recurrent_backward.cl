@@ -5,26 +5,27 @@
 // the first step follows one more phase for dh_0 where that is wanted.
 //
 // `gates` [N, GH] enter as activated gates and leave as gradients, `kept` [N, H] an LSTM's cells, a GRU's candidates;
-// `before` [N, H] a GRU's h(t - 1); `start` an LSTM's c0 [B, H] or null. `carry` [B, H] enters as dh_T and leaves as dh_0,
+// `before` [N, H] an LSTM's cells, a GRU's y, `start` [B, H] what stands for them before the first step, or null. `mask` [B, H] or
+// null multiplies what comes through W_hh. `carry` [B, H] enters as dh_T and leaves as dh_0,
 // `state` [B, H] is an LSTM's dc, a GRU's `carry` again.
 #if FAMILY != CPU_FAMILY
 typedef struct {
     const __global float *dy;
     const __global weight *weights;
-    const __global float *before, *start;
+    const __global float *before, *start, *mask;
     const __global int *offsets;
     int T, H, tiles, blocks;
     __global float *carry, *state, *gates, *kept;
 } Backward;
 
 #define BACKWARD_OPERANDS                                                                                        \
-    INPUT(float, dy), INPUT(weight, weights), INPUT(float, before), INPUT(float, start), INPUT(int, offsets),    \
-    const int T, const int H, const int blocks, OUTPUT(float, carry), OUTPUT(float, state), OUTPUT(float, gates), \
-    OUTPUT(float, kept)
+    INPUT(float, dy), INPUT(weight, weights), INPUT(float, before), INPUT(float, start), INPUT(float, mask),     \
+    INPUT(int, offsets), const int T, const int H, const int blocks, OUTPUT(float, carry), OUTPUT(float, state), \
+    OUTPUT(float, gates), OUTPUT(float, kept)
 #define BIND_BACKWARD                                                                                         \
-    BIND(dy); BIND(weights); BIND(before); BIND(start); BIND(offsets); BIND(carry); BIND(state); BIND(gates); \
-    BIND(kept);                                                                                               \
-    const Backward f = {dy, weights, before, start, offsets, T, H, (H + UNITS - 1) / UNITS, blocks, carry, state, gates, kept};
+    BIND(dy); BIND(weights); BIND(before); BIND(start); BIND(mask); BIND(offsets); BIND(carry); BIND(state);  \
+    BIND(gates); BIND(kept);                                                                                  \
+    const Backward f = {dy, weights, before, start, mask, offsets, T, H, (H + UNITS - 1) / UNITS, blocks, carry, state, gates, kept};
 
 static const __global weight *tile_weights(const Backward *f, const int tile) {
     return f->weights + (size_t)tile * f->blocks * KEPT * ITEMS;
@@ -56,7 +57,7 @@ static Operand gradients(const Backward *f, const int t, const int part) {
 }
 
 // Rows b0 ..< b1 of the units of `tile` in one phase. w holds the tile's weights if they are one block.
-static void backward_phase(const Backward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
+INLINE void backward_phase(const Backward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
                            __local float4 *operand, __local float *partial) {
     const int H = f->H, t = step_of(phase, f->T), part = phase % CELL_PHASES, n0 = t < 0 ? 0 : f->offsets[t];
     // Rows that end with this step have no step after it.
@@ -68,8 +69,9 @@ static void backward_phase(const Backward *f, const int phase, const int tile, c
         for (int e = get_local_id(0); e < rows * UNITS; e += ITEMS) {
             const int r = e / UNITS, unit = e % UNITS, j = tile * UNITS + unit, n = n0 + b + r;
             if (j >= H) continue;
-            const float sum = whole_sum(partial, r, unit);
+            float sum = whole_sum(partial, r, unit);
             const size_t at = (size_t)n * H + j, row = (size_t)(b + r) * H + j;
+            if (f->mask) sum *= f->mask[row];
             float d = sum;
             if (part == 0 && (CELL_CARRIES || r >= summed)) d = f->carry[row] + sum;
             if (t < 0) {
@@ -77,11 +79,7 @@ static void backward_phase(const Backward *f, const int phase, const int tile, c
                 continue;
             }
             if (part == 0 && f->dy) d += f->dy[at];
-#if CELL_STARTS_FROM_KEPT
-            const __global float *before = t > 0 ? f->kept + (size_t)f->offsets[t - 1] * H + row : AT(f->start, row);
-#else
-            const __global float *before = AT(f->before, at);
-#endif
+            const __global float *before = t > 0 ? AT(f->before, (size_t)f->offsets[t - 1] * H + row) : AT(f->start, row);
             cell_backward(part, d, before, H, f->state + row, f->gates + (size_t)n * CELL_GATES * H + j, AT(f->kept, at));
         }
     }
@@ -102,12 +100,13 @@ void recurrent_backward_step(BACKWARD_OPERANDS, const int phase, const int heigh
 #endif
 
 #if PLAN != FUSED_PLAN
-// `phases` phases, for groups (p, block of `height` rows) that are resident together; `workers` of them share a block of
+// Phases `from` ..< `phases`, for groups (p, block of `height` rows) that are resident together; `workers` of them share a block of
 // rows. With `rescue` one group for each block of rows does what those of the launch before left undone, and waits for
 // nobody.
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void recurrent_backward_sequence(BACKWARD_OPERANDS, const int phases, const int height, const int workers,
-                                 const int rescue, const int limit, OUTPUT(int, meeting), OUTPUT(int, refused)) {
+void recurrent_backward_sequence(BACKWARD_OPERANDS, const int from, const int phases, const int height,
+                                 const int workers, const int rescue, const int limit, OUTPUT(int, meeting),
+                                 OUTPUT(int, refused)) {
     __local float4 operand[ROWS * SLICES * (PITCH / 4)];
     __local float partial[ROWS * ITEMS];
     __local int together;
@@ -117,12 +116,12 @@ void recurrent_backward_sequence(BACKWARD_OPERANDS, const int phases, const int 
     BIND(refused);
     const int group = get_group_id(0), groups = get_num_groups(0), block = get_group_id(1), b0 = block * height;
     const int held = blocks == 1 && f.tiles <= groups;
-    int going = starts(meeting, refused, rescue, &together), done = 0, met = 0;
+    int going = starts(meeting, refused, rescue, &together), done = from, met = 0;
     if (going && held && group < f.tiles) load_weights(w, tile_weights(&f, group));
-    for (int phase = 0; going && phase < phases; phase++) {
+    for (int phase = from; going && phase < phases; phase++) {
         // Without rows the block has not begun yet, or has ended.
         const int b1 = min(b0 + height, rows_of(offsets, step_of(phase, T)));
-        const int waits = b1 > b0 && phase > 0 && !rescue;
+        const int waits = b1 > b0 && phase > from && !rescue;
         met += waits ? groups : 0;
         going = meet(meeting, refused, waits ? met : 0, limit, &together);
         for (int tile = group; tile < f.tiles; tile += groups) {

@@ -1,7 +1,8 @@
 // h = f(a + u): a = W_ih x + biases, u = W_hh h(t - 1).
 //
 // Packed row n = offsets[t] + b is step t of sequence b; h_state [B, H] is the running state, at the end the
-// final one. `projection` holds W_ih x without biases, row positions[n] (or n); it may be `gates` itself.
+// final one. `projection` holds W_ih x without biases, row positions[n] (or n); it may be `gates` itself. `mask` [B, H] or null:
+// factors of h(t - 1) where W_hh multiplies it; `previous_h` [N, H] keeps what it multiplied.
 //
 // Plan `stepwise`: the host makes u by one product per step; rnn_step finishes it. Item (unit, sequence).
 // Plans `fused step` and `persistent`: recurrent.cl.
@@ -47,7 +48,6 @@ DEFINE_RNN(float16, 16)
 // For the plans of recurrent.cl.
 #define CELL_GATES 1
 #define CELL_PHASES 1
-#define CELL_STARTS_FROM_KEPT 0
 #define CELL_CARRIES 0              // dh(t - 1) is the product alone
 
 static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
@@ -62,13 +62,15 @@ static void cell_backward(const int part, const float d, const __global float *b
 }
 
 #ifndef PLAN
+// With a mask the rows of previous_h that the next step multiplies are written, of the first `running_on` sequences.
 __kernel void rnn_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                        const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
-                       OUTPUT(float, gates), OUTPUT(float, previous_h)) {
+                       OUTPUT(float, gates), OUTPUT(float, previous_h), INPUT(float, mask), const int running_on) {
     BIND(projection);
     BIND(positions);
     BIND(bias);
     BIND(product);
+    BIND(mask);
     BIND(y);
     BIND(h_state);
     BIND(gates);
@@ -78,18 +80,24 @@ __kernel void rnn_step(INPUT(float, projection), INPUT(int, positions), INPUT(fl
     const int n = n0 + b;
     const size_t at = (size_t)n * H + j, state = (size_t)b * H + j;
     rnn_forward_1(projection + (size_t)(positions ? positions[n] : n) * H + j, product + state, bias + j, y + at,
-                  h_state + state, AT(gates, at), AT(previous_h, at));
+                  h_state + state, AT(gates, at), mask ? 0 : AT(previous_h, at));
+    if (mask && b < running_on) previous_h[(size_t)(n + active) * H + j] = mask[state] * y[at];
 }
 
+// `mask` multiplies the carry of the `running_on` sequences that have a next step.
 __kernel void rnn_step_backward(INPUT(float, dy), INPUT(float, carry), const int n0, const int active, const int H,
-                                OUTPUT(float, gates)) {
+                                OUTPUT(float, gates), INPUT(float, mask), const int running_on) {
     BIND(dy);
     BIND(carry);
     BIND(gates);
+    BIND(mask);
     const int j = get_global_id(0), b = get_global_id(1);
     if (j >= H || b >= active) return;
-    const size_t at = (size_t)(n0 + b) * H + j;
-    rnn_backward_1(AT(dy, at), carry + (size_t)b * H + j, gates + at);
+    const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
+    float dh = carry[state];
+    if (mask && b < running_on) dh *= mask[state];
+    if (dy) dh += dy[at];
+    rnn_cell_backward_1(dh, gates + at);
 }
 #endif
 #endif
@@ -98,12 +106,13 @@ __kernel void rnn_step_backward(INPUT(float, dy), INPUT(float, carry), const int
 // `panels`: W_hh^T packed [ceil(H / 32)][H][32]; `product` [B, H] is scratch.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void rnn_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, panels),
-              OUTPUT(float, product), INPUT(int, offsets), const int T, const int H, OUTPUT(float, y),
+              INPUT(float, mask), OUTPUT(float, product), INPUT(int, offsets), const int T, const int H, OUTPUT(float, y),
               OUTPUT(float, h_state), OUTPUT(float, gates), OUTPUT(float, previous_h)) {
     BIND(projection);
     BIND(positions);
     BIND(bias);
     BIND(panels);
+    BIND(mask);
     BIND(product);
     BIND(offsets);
     BIND(y);
@@ -113,26 +122,29 @@ void rnn_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias
     const int b0 = row_block(get_group_id(0), get_num_groups(0)) * BLOCK_ROWS;
     product += (size_t)b0 * H;
     h_state += (size_t)b0 * H;
+    __global float *const kept_h = mask ? 0 : previous_h;
     for (int t = 0; t < T; t++) {
         const int n0 = offsets[t] + b0;
         const int rows = min(BLOCK_ROWS, offsets[t + 1] - n0);
         if (rows <= 0) break;
-        panel_product(h_state, H, rows, panels, H, 0, H, H, product, H, 0);
+        if (mask) masked(mask + (size_t)b0 * H, h_state, previous_h + (size_t)n0 * H, rows * H);
+        panel_product(mask ? previous_h + (size_t)n0 * H : h_state, H, rows, panels, H, 0, H, H, product, H, 0);
         for (int r = 0; r < rows; r++) {
             const size_t at = (size_t)(n0 + r) * H, state = (size_t)r * H;
             const __global float *a = projection + (size_t)(positions ? positions[n0 + r] : n0 + r) * H;
             EACH_UNIT(H, rnn_forward, (a + j, product + state + j, bias + j, y + at + j, h_state + state + j,
-                                       AT(gates, at + j), AT(previous_h, at + j)))
+                                       AT(gates, at + j), AT(kept_h, at + j)))
         }
     }
 }
 
 // `panels`: W_hh packed; carry [B, H] enters as dh_T and leaves as dh_0.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void rnn_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(int, offsets), const int T, const int H,
+void rnn_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(float, mask), INPUT(int, offsets), const int T, const int H,
                        OUTPUT(float, carry), OUTPUT(float, gates)) {
     BIND(dy);
     BIND(panels);
+    BIND(mask);
     BIND(offsets);
     BIND(carry);
     BIND(gates);
@@ -147,6 +159,7 @@ void rnn_rows_backward(INPUT(float, dy), INPUT(float, panels), INPUT(int, offset
             EACH_UNIT(H, rnn_backward, (AT(dy, at + j), carry + state + j, gates + at + j))
         }
         panel_product(gates + (size_t)n0 * H, H, rows, panels, H, 0, H, H, carry, H, 0);
+        if (mask) masked(mask + (size_t)b0 * H, carry, carry, rows * H);
     }
 }
 #endif

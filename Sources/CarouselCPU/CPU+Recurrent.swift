@@ -96,6 +96,7 @@ extension CPUBackend {
         loop.bHH = try UnsafePointer(floats(pass.weights.bHH))
         loop.h0 = try UnsafePointer(floats(pass.h0))
         loop.c0 = try UnsafePointer(floats(pass.c0))
+        loop.mask = try UnsafePointer(floats(pass.mask))
         loop.y = try floats(pass.y)
         loop.hT = try floats(pass.hT)
         loop.cT = try floats(pass.cT)

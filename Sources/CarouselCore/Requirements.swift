@@ -36,13 +36,15 @@ public enum Requirements {
         try event(max(1, p.number), history)
     }
 
-    public static func forward(_ p: RecurrentPass) throws {
+    /// - Parameter inParts: whether the device takes ranges of steps.
+    public static func forward(_ p: RecurrentPass, inParts: Bool = false) throws {
         let n = p.layout.layout.rows, b = p.layout.layout.batchSize
         let h = p.hiddenWidth, r = p.weights.stateWidth, g = p.cell.gateCount * h
         var fits = p.weights.wIH.shape == [g, p.input.width] && p.weights.wHH.shape == [g, r]
             && p.y.shape == [n, r] && p.hT.shape == [b, r]
             && (p.weights.bIH == nil || p.weights.bIH!.count == g) && (p.weights.bHH == nil || p.weights.bHH!.count == g)
             && (p.h0 == nil || p.h0!.shape == [b, r]) && (p.c0 == nil || p.c0!.shape == [b, h])
+            && (p.mask == nil || p.mask!.shape == [b, r] && p.activations != nil)
             && (p.cell.kind == .lstm) == (p.cT != nil) && (p.cT == nil || p.cT!.shape == [b, h])
         if let wHR = p.weights.wHR { fits = fits && p.cell.kind == .lstm && wHR.shape == [r, h] } else { fits = fits && r == h }
         switch p.input {
@@ -54,16 +56,22 @@ public enum Requirements {
                 && (p.cell.kind != .lstm || a.c?.shape == [n, h]) && (p.cell.kind != .gru || a.candidate?.shape == [n, h])
                 && (p.weights.wHR == nil || a.hidden?.shape == [n, h])
         }
+        if let steps = p.steps {
+            fits = fits && inParts && !steps.isEmpty && steps.lowerBound >= 0 && steps.upperBound <= p.layout.layout.steps
+                && p.activations != nil && p.weights.wHR == nil
+            if case .indexed(let rows, _) = p.input { fits = fits && p.projection?.shape == [rows.shape[0], g] }
+        }
         let x: Tensor
         switch p.input { case .dense(let t): x = t; case .indexed(let t, _): x = t }
         try check(fits, "\(p.cell.kind.rawValue) forward, N \(n), B \(b)",
                   ["x": x, "wIH": p.weights.wIH, "wHH": p.weights.wHH, "wHR": p.weights.wHR, "bIH": p.weights.bIH,
-                   "bHH": p.weights.bHH, "h0": p.h0, "c0": p.c0, "y": p.y, "hT": p.hT, "cT": p.cT,
+                   "bHH": p.weights.bHH, "h0": p.h0, "c0": p.c0, "mask": p.mask, "y": p.y, "hT": p.hT, "cT": p.cT,
                    "gates": p.activations?.gates])
     }
 
-    public static func backward(_ p: RecurrentPass, _ g: RecurrentGradients) throws {
-        try forward(p)
+    /// - Parameter inParts: whether the device takes ranges of steps.
+    public static func backward(_ p: RecurrentPass, _ g: RecurrentGradients, inParts: Bool = false) throws {
+        try forward(p, inParts: inParts)
         let n = p.layout.layout.rows, b = p.layout.layout.batchSize
         let h = p.hiddenWidth, r = p.weights.stateWidth
         func like(_ a: Tensor?, _ b: Tensor?) -> Bool { a == nil || (b != nil && a!.shape == b!.shape) }
@@ -75,6 +83,7 @@ public enum Requirements {
             && like(g.weights.wIH, p.weights.wIH) && like(g.weights.wHH, p.weights.wHH) && like(g.weights.wHR, p.weights.wHR)
             && like(g.weights.bIH, p.weights.bIH) && like(g.weights.bHH, p.weights.bHH)
             && (g.weights.wHR == nil) == (p.weights.wHR == nil)
+            && (p.steps == nil || g.dh0 != nil && (g.dc0 != nil || p.cell.kind != .lstm))
         try check(fits, "\(p.cell.kind.rawValue) backward, N \(n), B \(b)",
                   ["dy": g.dy, "dhT": g.dhT, "dcT": g.dcT, "dInput": g.dInput, "dh0": g.dh0, "dc0": g.dc0,
                    "dwIH": g.weights.wIH, "dwHH": g.weights.wHH, "dwHR": g.weights.wHR, "dbIH": g.weights.bIH,

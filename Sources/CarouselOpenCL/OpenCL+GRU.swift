@@ -14,25 +14,26 @@ extension OpenCLBackend {
             let packed = try pack(wHH, stride: h, transpose: true, k: h, n: after ? 3 * h : 2 * h)
             let packedN = after ? nil : try pack(wHH.dropping(2 * h * h), stride: h, transpose: true, k: h, n: h)
             try launch(.gruRows, defines(pass), global: (rowGroups(pass), 1, 1),
-                       input + [.tensor(packed.panels), .optional(packedN?.panels), .tensor(product),
+                       input + [.tensor(packed.panels), .optional(packedN?.panels), .optional(pass.mask), .tensor(product),
                                 .tensor(pass.layout.offsets), .int(layout.steps), .int(h)]
                            + output + [.optional(candidate)])
             return
         }
-        for t in launchedSteps(layout) {
+        for t in launchedSteps(pass) {
             let active = layout.activeRows[t], first = layout.offsets[t]
             let step: [KernelArgument] = input + [.tensor(product), .int(first), .int(active), .int(h)]
-            try multiply(StridedProduct(a: pass.hT, strideA: h, b: wHH, strideB: h, transposeB: true, c: product,
+            let masking: [KernelArgument] = [.optional(pass.mask), .int(running(after: t, layout))]
+            try multiply(StridedProduct(a: multiplied(pass, from: first), strideA: h, b: wHH, strideB: h, transposeB: true, c: product,
                                         strideC: 3 * h, m: active, n: after ? 3 * h : 2 * h, k: h))
             if after {
-                try launch(.gruStep, defines(pass), columns: h, rows: active, step + output + [.optional(candidate)])
+                try launch(.gruStep, defines(pass), columns: h, rows: active, step + output + masking + [.optional(candidate)])
             } else if let candidate {
                 try launch(.gruReset, defines(pass), columns: h, rows: active,
-                           step + [.tensor(pass.hT), .optional(pass.activations?.gates), .tensor(candidate)])
+                           step + [.tensor(multiplied(pass, from: first)), .optional(pass.activations?.gates), .tensor(candidate)])
                 try multiply(StridedProduct(a: candidate.dropping(first * h), strideA: h, b: wHH.dropping(2 * h * h),
                                             strideB: h, transposeB: true, c: product.dropping(2 * h), strideC: 3 * h,
                                             m: active, n: h, k: h))
-                try launch(.gruUpdate, defines(pass), columns: h, rows: active, step + output)
+                try launch(.gruUpdate, defines(pass), columns: h, rows: active, step + output + masking)
             }
         }
     }
@@ -44,35 +45,41 @@ extension OpenCLBackend {
         }
         let h = pass.hiddenWidth, layout = pass.layout.layout, wHH = pass.weights.wHH
         let after = pass.cell.resetAfter
-        let dreset = after ? nil : try makeTensor(shape: [layout.batchSize, h])
+        // What comes back through W_hh, where it must not meet dh z: a reset or a mask is between.
+        let through = after && pass.mask == nil ? nil : try makeTensor(shape: [layout.batchSize, h])
         if family == .cpu {
             let packed = try pack(wHH, stride: h, transpose: false, k: 3 * h, n: h)
             try launch(.gruRowsBackward, defines(pass), global: (rowGroups(pass), 1, 1),
-                       [.optional(gradients.dy), .tensor(kept.previousH), .tensor(packed.panels),
-                        .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .tensor(carry), .tensor(kept.gates),
-                        .tensor(candidate), .optional(dreset)])
+                       [.optional(gradients.dy), .tensor(pass.y), .tensor(statesBefore(0, pass, kept)), .optional(pass.mask),
+                        .tensor(packed.panels), .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .tensor(carry), .tensor(kept.gates),
+                        .tensor(candidate), .optional(through)])
         } else if case let plan = chooseRecurrentPlan(pass), plan != .stepwise {
             try unitsBackward(pass, kept, gradients, carry: carry, state: carry, persistent: plan == .persistent)
         } else {
             let du = after ? try makeTensor(shape: [layout.batchSize, 3 * h]) : nil
-            for t in launchedSteps(layout).reversed() {
+            for t in launchedSteps(pass).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
-                let gates = kept.gates.dropping(first * 3 * h)
+                let gates = kept.gates.dropping(first * 3 * h), before = statesBefore(t, pass, kept)
+                let sum = pass.mask == nil ? carry : through ?? carry
                 try launch(.gruStepBackward, defines(pass), columns: h, rows: active,
-                           [.optional(gradients.dy), .tensor(kept.previousH), .int(first), .int(active), .int(h),
-                            .tensor(carry), .tensor(kept.gates), .tensor(candidate), .optional(du)])
+                           [.optional(gradients.dy), .tensor(before), .optional(pass.mask), .optional(through), .int(first), .int(active),
+                            .int(running(after: t, layout)), .int(h), .tensor(carry), .tensor(kept.gates), .tensor(candidate),
+                            .optional(du)])
                 if let du {
-                    try multiply(StridedProduct(a: du, strideA: 3 * h, b: wHH, strideB: h, c: carry, strideC: h,
-                                                m: active, n: h, k: 3 * h, accumulate: true))
-                } else if let dreset {
+                    try multiply(StridedProduct(a: du, strideA: 3 * h, b: wHH, strideB: h, c: sum, strideC: h,
+                                                m: active, n: h, k: 3 * h, accumulate: pass.mask == nil))
+                } else if let through {
                     try multiply(StridedProduct(a: gates.dropping(2 * h), strideA: 3 * h, b: wHH.dropping(2 * h * h),
-                                                strideB: h, c: dreset, strideC: h, m: active, n: h, k: h))
+                                                strideB: h, c: through, strideC: h, m: active, n: h, k: h))
                     try launch(.gruResetBackward, defines(pass), columns: h, rows: active,
-                               [.tensor(dreset), .tensor(kept.previousH), .int(first), .int(active), .int(h),
+                               [.tensor(through), .tensor(before), .optional(pass.mask), .int(first), .int(active), .int(h),
                                 .tensor(carry), .tensor(kept.gates)])
-                    try multiply(StridedProduct(a: gates, strideA: 3 * h, b: wHH, strideB: h, c: carry, strideC: h,
-                                                m: active, n: h, k: 2 * h, accumulate: true))
+                    try multiply(StridedProduct(a: gates, strideA: 3 * h, b: wHH, strideB: h, c: sum, strideC: h,
+                                                m: active, n: h, k: 2 * h, accumulate: pass.mask == nil))
                 }
+            }
+            if let mask = pass.mask, let through, let first = layout.activeRows.first {
+                try multiply(mask.rows(0..<first), through.rows(0..<first), into: carry.rows(0..<first), accumulate: true)
             }
         }
         let resetUpdate = RecurrentGradientPart(gradient: kept.gates, stride: 3 * h, firstColumn: 0, width: 2 * h,

@@ -12,25 +12,26 @@ extension OpenCLBackend {
             let packed = try pack(pass.weights.wHH, stride: r, transpose: true, k: r, n: 4 * h)
             let down = try pass.weights.wHR.map { try pack($0, stride: h, transpose: true, k: h, n: r) }
             try launch(.lstmRows, defines(pass), global: (rowGroups(pass), 1, 1),
-                       input + [.tensor(packed.panels), .optional(down?.panels), .tensor(product),
+                       input + [.tensor(packed.panels), .optional(down?.panels), .optional(pass.mask), .tensor(product),
                                 .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .int(r), .tensor(pass.y),
                                 .tensor(pass.hT), .tensor(cT), .optional(pass.activations?.gates),
                                 .optional(pass.activations?.previousH), .optional(pass.activations?.c),
                                 .optional(hidden)])
             return
         }
-        for t in launchedSteps(layout) {
+        for t in launchedSteps(pass) {
             let active = layout.activeRows[t], first = layout.offsets[t]
-            try multiply(StridedProduct(a: pass.hT, strideA: r, b: pass.weights.wHH, strideB: r, transposeB: true,
-                                        c: product, strideC: 4 * h, m: active, n: 4 * h, k: r))
             if projected, let previous = pass.activations?.previousH {
-                try copy(pass.hT.rows(0..<active), to: previous.rows(first..<first + active))
+                try keep(pass.hT.rows(0..<active), maskedBy: pass.mask, in: previous.rows(first..<first + active))
             }
+            try multiply(StridedProduct(a: multiplied(pass, from: first), strideA: r, b: pass.weights.wHH, strideB: r, transposeB: true,
+                                        c: product, strideC: 4 * h, m: active, n: 4 * h, k: r))
             try launch(.lstmStep, defines(pass), columns: h, rows: active,
                        input + [.tensor(product), .int(first), .int(active), .int(h), .tensor(hidden ?? pass.y),
                                 .tensor(pass.hT), .tensor(cT), .optional(pass.activations?.gates),
                                 .optional(projected ? nil : pass.activations?.previousH),
-                                .optional(pass.activations?.c)])
+                                .optional(pass.activations?.c), .optional(projected ? nil : pass.mask),
+                                .int(running(after: t, layout))])
             if let wHR = pass.weights.wHR, let hidden {
                 let y = pass.y.rows(first..<first + active)
                 try multiply(MatrixProduct(hidden.rows(first..<first + active), wHR, transposeB: true, into: y))
@@ -51,14 +52,14 @@ extension OpenCLBackend {
             let packed = try pack(pass.weights.wHH, stride: r, transpose: false, k: 4 * h, n: r)
             let up = try wHR.map { try pack($0, stride: h, transpose: false, k: r, n: h) }
             try launch(.lstmRowsBackward, defines(pass), global: (rowGroups(pass), 1, 1),
-                       [.optional(gradients.dy), .tensor(packed.panels), .optional(up?.panels),
+                       [.optional(gradients.dy), .tensor(packed.panels), .optional(up?.panels), .optional(pass.mask),
                         .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .int(r), .tensor(cells),
                         .optional(pass.c0), .tensor(carry), .tensor(cellCarry), .tensor(kept.gates), .optional(dh),
                         .optional(dhidden)])
         } else if case let plan = chooseRecurrentPlan(pass), plan != .stepwise {
             try unitsBackward(pass, kept, gradients, carry: carry, state: cellCarry, persistent: plan == .persistent)
         } else {
-            for t in launchedSteps(layout).reversed() {
+            for t in launchedSteps(pass).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 if let wHR, let dh, let dhidden {
                     let sum = dh.rows(first..<first + active)
@@ -73,13 +74,16 @@ extension OpenCLBackend {
                 try launch(.lstmStepBackward, defines(pass), columns: h, rows: active,
                            [.optional(wHR == nil ? gradients.dy : nil), .tensor(dhidden ?? carry), .tensor(cells),
                             .optional(previous), .int(first), .int(active), .int(h), .tensor(cellCarry),
-                            .tensor(kept.gates)])
+                            .tensor(kept.gates), .optional(wHR == nil ? pass.mask : nil), .int(running(after: t, layout))])
                 try multiply(StridedProduct(a: kept.gates.dropping(first * 4 * h), strideA: 4 * h, b: pass.weights.wHH,
                                             strideB: r, c: carry, strideC: r, m: active, n: r, k: 4 * h))
+                // The next kernel masks what it reads; behind the last one, and before a projection, nobody does.
+                if t == 0 || wHR != nil { try maskCarry(pass, carry, rows: active) }
             }
         }
         if let dwHR = gradients.weights.wHR, let dh, let hidden = kept.hidden {
-            try multiply(MatrixProduct(dh, transposeA: true, hidden, into: dwHR, accumulate: true))
+            let product = MatrixProduct(dh, transposeA: true, hidden, into: dwHR, accumulate: true)
+            try gradients.weightsAside ? aside { try multiply(product) } : multiply(product)
         }
         return [RecurrentGradientPart(gradient: kept.gates, stride: 4 * h, firstColumn: 0, width: 4 * h,
                                       multiplied: kept.previousH)]

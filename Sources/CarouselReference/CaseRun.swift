@@ -5,7 +5,7 @@ import CarouselCore
 /// The body of a case runs once on the device and once on the reference with equal seeds, so both draw the
 /// same inputs. Inputs are rounded to float32 on both sides: the rounding of inputs is not judged.
 final class CaseRun {
-    enum Role { case input, output, inPlace }
+    enum Role { case input, output, inPlace, scratch }
 
     private struct Guarded {
         let name: String
@@ -104,6 +104,11 @@ final class CaseRun {
         try make(name, values.map(Double.init), shape, .inPlace, type: .int32, tolerance: Tolerance.exact)
     }
 
+    /// Written and read by the backend alone: only what lies around it is judged.
+    func scratch(_ name: String, _ shape: Shape) throws -> Tensor {
+        try make(name, [Double](repeating: .nan, count: shape.count), shape, .scratch)
+    }
+
     private func make(_ name: String, _ values: [Double], _ shape: Shape, _ role: Role, type: ElementType? = nil,
                       tolerance: Double = 0, meaning: IndexMeaning = .element, smallestScale: Double = 1e-3,
                       sameZeros: Bool = false) throws -> Tensor {
@@ -151,7 +156,7 @@ final class CaseRun {
                     + "\(item.start[j]) to \(now[j])")
                 break
             }
-        } else if !item.recorded {
+        } else if !item.recorded && item.role != .scratch {
             tensors[i].recorded = true
             records.append(CaseRecord(name: item.name, values: Array(now[inside]), meaning: item.meaning,
                                       tolerance: item.tolerance, smallestScale: item.smallestScale,

@@ -7,7 +7,7 @@ extension ReferenceBackend {
         defer { rows.deallocate() }
         let layout = pass.layout.layout
         let H = pass.hiddenWidth, R = pass.weights.stateWidth
-        let y = try doubles(pass.y), h0 = try doubles(pass.h0), c0 = try doubles(pass.c0)
+        let y = try doubles(pass.y), h0 = try doubles(pass.h0), c0 = try doubles(pass.c0), mask = try doubles(pass.mask)
         // hT and cT hold the running state of every sequence; a sequence that has ended keeps its own.
         let hT = try doubles(pass.hT), cT = try doubles(pass.cT)
         for i in 0..<layout.batchSize * R { hT[i] = h0?[i] ?? 0 }
@@ -18,6 +18,7 @@ extension ReferenceBackend {
                 let n = layout.row(step: t, sequence: b)
                 var step = rows.step(n)
                 for k in 0..<R { step.previousH[k] = hT[b * R + k] }
+                step.mask = mask.map { $0 + b * R }
                 step.h = hT + b * R
                 if let cT { step.previousC = cT + b * H }
                 rows.cell.forward(step)
@@ -35,11 +36,12 @@ extension ReferenceBackend {
         let layout = pass.layout.layout
         let B = layout.batchSize, H = pass.hiddenWidth, R = pass.weights.stateWidth, I = pass.input.width
         let dy = try doubles(gradients.dy), dhT = try doubles(gradients.dhT), dcT = try doubles(gradients.dcT)
-        let dInput = try doubles(gradients.dInput), c0 = try doubles(pass.c0)
+        let dInput = try doubles(gradients.dInput), h0 = try doubles(pass.h0), c0 = try doubles(pass.c0)
+        let y = try doubles(pass.y), mask = try doubles(pass.mask)
         let dWeights = try pointers(gradients.weights)
         // The running gradients of every sequence's state.
         var dh = [Double](repeating: 0, count: max(B * R, 1)), dc = [Double](repeating: 0, count: max(B * H, 1))
-        let noCell = [Double](repeating: 0, count: max(H, 1))
+        let zeros = [Double](repeating: 0, count: max(H, R, 1))
         // Of an indexed input, products see the sums per distinct row: rounding them differs from rounding their terms.
         let width = pass.cell.gateCount * H, distinct = rows.isIndexed ? pass.input.values.shape[0] : 0
         let sums = Doubles.allocate(capacity: max(distinct * width, 1))
@@ -51,17 +53,21 @@ extension ReferenceBackend {
 
         dh.withUnsafeMutableBufferPointer { dh in
             dc.withUnsafeMutableBufferPointer { dc in
-                noCell.withUnsafeBufferPointer { noCell in
-                    guard let dh = dh.baseAddress, let dc = dc.baseAddress, let noCell = noCell.baseAddress else { return }
+                zeros.withUnsafeBufferPointer { zeros in
+                    guard let dh = dh.baseAddress, let dc = dc.baseAddress, let zeros = zeros.baseAddress.map(Doubles.init(mutating:)) else { return }
                     for t in stride(from: layout.steps - 1, through: 0, by: -1) {
                         for b in 0..<layout.activeRows[t] {
                             let n = layout.row(step: t, sequence: b)
                             var step = rows.step(n)
                             if t > 0 {
-                                step.previousC = rows.step(layout.row(step: t - 1, sequence: b)).c
+                                let before = layout.row(step: t - 1, sequence: b)
+                                step.previousH = y + before * R
+                                step.previousC = rows.step(before).c
                             } else {
-                                step.previousC = c0.map { $0 + b * H } ?? Doubles(mutating: noCell)
+                                step.previousH = h0.map { $0 + b * R } ?? zeros
+                                step.previousC = c0.map { $0 + b * H } ?? zeros
                             }
+                            step.mask = mask.map { $0 + b * R }
                             if let dy { for k in 0..<R { dh[b * R + k] += dy[n * R + k] } }
                             let flow = CellGradientStep(dh: dh + b * R, dc: dc + b * H,
                                                         dx: dInput.map { $0 + rows.inputRow(n) * I },
@@ -120,10 +126,11 @@ private struct LayerRows {
         let weights = try backend.pointers(pass.weights)
         gateWidth = pass.cell.gateCount * pass.hiddenWidth
         width = max(pass.hiddenWidth, pass.weights.stateWidth)
-        scratch = Doubles.allocate(capacity: 3 * gateWidth + 6 * width)
+        scratch = Doubles.allocate(capacity: 3 * gateWidth + 8 * width)
         cell = ReferenceCell(cell: pass.cell, weights: weights, inputWidth: pass.input.width, hiddenWidth: pass.hiddenWidth,
                              stateWidth: pass.weights.stateWidth, precision: backend.precision, a: scratch, u: scratch + gateWidth,
-                             direct: scratch + 3 * gateWidth, inner: scratch + 3 * gateWidth + width)
+                             direct: scratch + 3 * gateWidth, inner: scratch + 3 * gateWidth + width,
+                             through: scratch + 3 * gateWidth + 2 * width)
     }
 
     func deallocate() { scratch.deallocate() }
@@ -133,12 +140,14 @@ private struct LayerRows {
     /// Row of the dense input, or of the distinct rows.
     func inputRow(_ n: Int) -> Int { positions.map { Int($0[n]) } ?? n }
 
-    /// The rows of packed row `n`; the caller sets `h`, and `previousC` of an LSTM.
+    /// The rows of packed row `n`; the caller sets `previousH` backward, `mask`, `h`, and `previousC` of an LSTM.
     func step(_ n: Int) -> CellStep {
-        let rest = scratch + 3 * gateWidth + 2 * width
+        let rest = scratch + 3 * gateWidth + 3 * width
         let H = cell.hiddenWidth
         return CellStep(x: input + inputRow(n) * cell.inputWidth,
-                        previousH: previousH.map { $0 + n * cell.stateWidth } ?? rest,
+                        previousH: rest + 4 * width,
+                        mask: nil,
+                        maskedH: previousH.map { $0 + n * cell.stateWidth } ?? rest,
                         previousC: rest + width,
                         gates: gates.map { $0 + n * gateWidth } ?? scratch + 2 * gateWidth,
                         c: c.map { $0 + n * H } ?? rest + width,

@@ -6,13 +6,17 @@ struct CellStep {
     var x: Doubles
     /// [R] h(t − 1)
     var previousH: Doubles
+    /// [R] the factors of h(t − 1) in recurrent products; nil = none.
+    var mask: Doubles?
+    /// [R] what W_hh multiplies: h(t − 1), masked.
+    var maskedH: Doubles
     /// [H] c(t − 1), LSTM only.
     var previousC: Doubles
     /// [G·H] activated gates.
     var gates: Doubles
     /// [H] LSTM: c.
     var c: Doubles
-    /// [H] GRU: W_hn h + b_hn if reset after, else r ⊙ h(t − 1).
+    /// [H] GRU: W_hn h + b_hn if reset after, else r ⊙ h(t − 1), masked.
     var candidate: Doubles
     /// [H] LSTM: o ⊙ f(c).
     var hidden: Doubles
@@ -61,6 +65,8 @@ struct ReferenceCell {
     let direct: Doubles
     /// Scratch [max(H, R)]: gradient of o ⊙ f(c), or of r ⊙ h(t − 1).
     let inner: Doubles
+    /// Scratch [R]: the gradient of what W_hh multiplies.
+    let through: Doubles
 
     private func f(_ x: Double) -> Double { value(of: cell.activation, at: x) }
     private func σ(_ x: Double) -> Double { value(of: cell.recurrentActivation, at: x) }
@@ -70,9 +76,10 @@ struct ReferenceCell {
     // MARK: forward
 
     func forward(_ s: CellStep) {
+        for k in 0..<stateWidth { s.maskedH[k] = s.previousH[k] * (s.mask?[k] ?? 1) }
         for j in 0..<cell.gateCount * hiddenWidth {
             a[j] = dot(weights.wIH + j * inputWidth, s.x, inputWidth, in: precision) + (weights.bIH?[j] ?? 0)
-            u[j] = dot(weights.wHH + j * stateWidth, s.previousH, stateWidth, in: precision) + (weights.bHH?[j] ?? 0)
+            u[j] = dot(weights.wHH + j * stateWidth, s.maskedH, stateWidth, in: precision) + (weights.bHH?[j] ?? 0)
         }
         switch cell.kind {
         case .rnn: forwardRNN(s)
@@ -114,7 +121,7 @@ struct ReferenceCell {
             let z = σ(a[H + j] + u[H + j])
             s.gates[j] = r
             s.gates[H + j] = z
-            s.candidate[j] = cell.resetAfter ? u[2 * H + j] : r * s.previousH[j]
+            s.candidate[j] = cell.resetAfter ? u[2 * H + j] : r * s.maskedH[j]
         }
         for j in 0..<H {
             let z = s.gates[H + j]
@@ -136,22 +143,25 @@ struct ReferenceCell {
 
     /// Leaves the gradients of a and u in the scratch rows, then adds to those of the weights.
     func backward(_ s: CellStep, _ g: CellGradientStep, into gradients: CellWeights) {
-        for k in 0..<stateWidth { direct[k] = 0 }
+        for k in 0..<stateWidth {
+            direct[k] = 0
+            through[k] = 0
+        }
         switch cell.kind {
         case .rnn: backwardRNN(s, g)
         case .lstm: backwardLSTM(s, g, into: gradients)
         case .gru: backwardGRU(s, g)
         }
-        for k in 0..<stateWidth { g.dh[k] = direct[k] }
         for j in 0..<cell.gateCount * hiddenWidth {
             // In a GRU with reset before, W_hn multiplies r ⊙ h(t − 1), whose gradient is already in `direct`.
             let resetBefore = cell.kind == .gru && !cell.resetAfter && j >= 2 * hiddenWidth
             if let sums = g.inputSums { sums[j] += a[j] } else { inputGradients(a[j], row: j, s.x, g.dx, into: gradients.wIH) }
-            addScaled(u[j], resetBefore ? s.candidate : s.previousH, to: gradients.wHH + j * stateWidth, stateWidth, in: precision)
+            addScaled(u[j], resetBefore ? s.candidate : s.maskedH, to: gradients.wHH + j * stateWidth, stateWidth, in: precision)
             gradients.bIH?[j] += a[j]
             gradients.bHH?[j] += u[j]
-            if !resetBefore { addScaled(u[j], weights.wHH + j * stateWidth, to: g.dh, stateWidth, in: precision) }
+            if !resetBefore { addScaled(u[j], weights.wHH + j * stateWidth, to: through, stateWidth, in: precision) }
         }
+        for k in 0..<stateWidth { g.dh[k] = direct[k] + through[k] * (s.mask?[k] ?? 1) }
     }
 
     /// What the gradient `da` of element `row` of a adds to those of W_ih and of x.
@@ -210,11 +220,11 @@ struct ReferenceCell {
         }
         for j in 0..<H {
             let r = s.gates[j]
-            let dr = cell.resetAfter ? a[2 * H + j] * s.candidate[j] : inner[j] * s.previousH[j]
+            let dr = cell.resetAfter ? a[2 * H + j] * s.candidate[j] : inner[j] * s.maskedH[j]
             a[j] = dr * dσ(r)
             u[j] = a[j]
             u[2 * H + j] = cell.resetAfter ? a[2 * H + j] * r : a[2 * H + j]
-            if !cell.resetAfter { direct[j] += inner[j] * r }
+            if !cell.resetAfter { direct[j] += inner[j] * r * (s.mask?[j] ?? 1) }
         }
     }
 }

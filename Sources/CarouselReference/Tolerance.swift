@@ -20,6 +20,12 @@ public enum Tolerance {
     /// One layer over one sequence, forward and backward: the goal of the house. In lower precision a state that differs by
     /// a rounding of float32 may round to the other neighbour as an operand, which is off by two unit roundoffs, times a weight.
     public static func recurrent(_ precision: Precision) -> Double { precision == .float32 ? 1e-5 : precision.unitRoundoff }
+    /// The gradients of such a layer where the backend keeps what it likes (`RecurrentActivations.isOpaque`): the gradients of
+    /// the gates may be rounded before they are summed, which is one unit roundoff, and the sum as an operand once more to the
+    /// other neighbour, which is two.
+    public static func opaqueRecurrent(_ precision: Precision) -> Double {
+        precision == .float32 ? recurrent(precision) : 3 * precision.unitRoundoff
+    }
 
     /// Sums of `depth` terms of both signs: errors grow with √depth.
     public static func sum(depth: Int) -> Double { 1e-6 + 2.5e-7 * Double(depth).squareRoot() }

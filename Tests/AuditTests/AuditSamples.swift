@@ -6,9 +6,9 @@ import Foundation
 /// Small models with every kind of layer, and devices to audit them on.
 enum AuditSamples {
     static func recurrent(_ kind: RecurrentCell.Kind, _ units: Int, _ output: RecurrentOutput = .last, _ merge: BidirectionalMerge? = nil,
-                          activation: Activation = .tanh, resetAfter: Bool = true, concatInput: Bool = false) -> LayerConfiguration {
+                          activation: Activation = .tanh, resetAfter: Bool = true, concatInput: Bool = false, dropout: Double = 0) -> LayerConfiguration {
         .recurrent(kind, RecurrentConfiguration(units: units, activation: activation, resetAfter: resetAfter, output: output,
-                                                bidirectional: merge, concatInput: concatInput))
+                                                bidirectional: merge, concatInput: concatInput, recurrentDropout: dropout))
     }
 
     /// Widths of whole vectors and a rest; biases that are not 0.
@@ -17,7 +17,8 @@ enum AuditSamples {
         "simple-rnn": [.embedding(.init(units: 8)), recurrent(.rnn, 20, .sequences), .pooling(.init(of: [.last, .mean]))],
         "bilstm": [.embedding(.init(units: 8, dropout: 0.3)), recurrent(.lstm, 18, .sequences, .concat, concatInput: true),
                    .dense(.init(units: 20, activation: .tanh)), .pooling(.init(of: [.max])), .dropout(.init(rate: 0.5))],
-        "gru": [.embedding(.init(units: 8)), recurrent(.gru, 20, .sequences), recurrent(.gru, 17, .last, resetAfter: false)],
+        "gru": [.embedding(.init(units: 8)), recurrent(.gru, 20, .sequences), recurrent(.gru, 17, .last, resetAfter: false, dropout: 0.3)],
+        "recurrent-dropout": [.embedding(.init(units: 8)), recurrent(.lstm, 20, .last, .concat, dropout: 0.4)],
         "everything": [.embedding(.init(units: 8)), recurrent(.lstm, 20, .sequences), .dense(.init(units: 20, activation: .tanh)),
                        .dropout(.init(rate: 0.3)), .pooling(.init(of: [.mean, .max]))],
         "gru-reset-after": [.embedding(.init(units: 8)), recurrent(.gru, 20)],

@@ -8,7 +8,7 @@ import Testing
 @Suite(.serialized, .enabled(if: AuditSamples.hasOpenCL, "no OpenCL device on this machine")) struct KernelFaultTests {
     private static let groups = [
         (KernelFaults.lstm, "everything"), (KernelFaults.gruResetAfter, "gru-reset-after"), (KernelFaults.gruResetBefore, "gru-reset-before"),
-        (KernelFaults.rnn, "simple-rnn"),
+        (KernelFaults.rnn, "simple-rnn"), (KernelFaults.recurrentDropout, "recurrent-dropout"),
     ]
 
     /// One test, so that the programs without faults are built once.

@@ -100,6 +100,15 @@ enum KernelFaults {
                     fails: "update head.weight", at: "step 1", passing: ["gradient head.weight", "clipping head.weight", "moment m", "moment v"]),
     ]
 
+    static let recurrentDropout = [
+        KernelFault("the carried gradient has no mask", "gpu", "lstm.cl", [("if (mask && b < running_on) dh *= mask[state];", "")],
+                    fails: "gradient rnn.0.weight_hh_l0", at: "lstm 0", passing: ["output logits", "gradient head.weight"]),
+        KernelFault("every row gets the mask of the first", "cpu", "lstm.cl",
+                    [("masked(mask + (size_t)b0 * R, h_state, previous_h + (size_t)n0 * R, rows * R)",
+                      "for (int r = 0; r < rows; r++) masked(mask, h_state + (size_t)r * R, previous_h + (size_t)(n0 + r) * R, R)")],
+                    fails: "output logits", at: "row", passing: ["output logits in inference"]),
+    ]
+
     static let gruResetAfter = [
         KernelFault("rows step without the correction of v", "gpu", "adam_rows.cl", [("sqrt(*v) / root + epsilon", "sqrt(*v) + epsilon")],
                     fails: "update embedding.weight", at: "step 1, token",

@@ -57,7 +57,8 @@ import Testing
         let target = try backend.makeTensor(start, shape: [c.m, c.n]), sums = try backend.makeTensor(sumsBefore, shape: [c.m])
         let d = try backend.makeTensor(a, shape: [c.k, pitch]), x = try backend.makeTensor(b, shape: [c.k, c.n])
         try withExtendedLifetime((d, x)) {
-            try backend.addWeightGradient(backend.floats(d), pitch: pitch, columns: c.m, rows: c.k, backend.floats(x), width: c.n,
+            try backend.addWeightGradient(OperandRows(base: backend.floats(d), pitch: pitch), columns: c.m, rows: c.k,
+                                          OperandRows(base: backend.floats(x), pitch: c.n), width: c.n,
                                           into: backend.floats(target), bIH: backend.floats(sums))
         }
         let result = try backend.readFloats(target), resultSums = try backend.readFloats(sums)

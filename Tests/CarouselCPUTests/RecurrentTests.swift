@@ -113,4 +113,37 @@ import Testing
             #expect(try backend.readFloats(network.pass.y) + backend.readFloats(network.pass.hT) == trained)
         }
     }
+
+    /// What a training keeps in 16 bits changes no state and gradients by roundings only, the same with any instructions and
+    /// on any number of threads.
+    @Test(arguments: cells) func compactActivationsAreTheSameBits(_ cell: RecurrentCell) throws {
+        let lengths = [12, 11, 11, 9] + [Int](repeating: 7, count: 60) + [1, 0]
+        for hidden in [33, 96] {
+            var compact: [[[UInt32]]] = [], readable: [[Double]] = []
+            for set in VectorMathTests.available where set != .plain {
+                for threads in [1, 3] {
+                    let backend = try CPUBackend(threads: threads, instructions: set, precision: .bfloat16)
+                    var network = try Self.network(cell, on: backend, lengths: lengths, input: 20, hidden: hidden)
+                    if readable.isEmpty {
+                        try backend.recurrentForward(network.pass)
+                        try backend.recurrentBackward(network.pass, into: network.gradients)
+                        readable = try network.results.map(backend.readDoubles)
+                        network = try Self.network(cell, on: backend, lengths: lengths, input: 20, hidden: hidden)
+                    }
+                    network.pass.activations?.isOpaque = true
+                    try backend.recurrentForward(network.pass)
+                    try backend.recurrentBackward(network.pass, into: network.gradients)
+                    let results = try network.results.map(backend.readDoubles)
+                    let states = cell.kind == .lstm ? 3 : 2
+                    #expect(Array(results.prefix(states)) == Array(readable.prefix(states)))
+                    for (got, expected) in zip(results, readable) {
+                        let largest = expected.map(abs).max() ?? 0
+                        #expect(zip(got, expected).allSatisfy { abs($0 - $1) <= 3 * Precision.bfloat16.unitRoundoff * max(largest, 0.1) })
+                    }
+                    compact.append(try network.results.map { try backend.readFloats($0).map(\.bitPattern) })
+                }
+            }
+            for other in compact.dropFirst() { #expect(other == compact[0], "hidden \(hidden)") }
+        }
+    }
 }

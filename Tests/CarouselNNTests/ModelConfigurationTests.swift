@@ -11,7 +11,7 @@ import Testing
             .embedding(.init(units: 4, dropout: 0.1)),
             .recurrent(.lstm, RecurrentConfiguration(units: 3, activation: .relu, recurrentActivation: .hardSigmoid, bias: false,
                                                      biases: .two, projection: 2, output: .sequences, bidirectional: .mul)),
-            .recurrent(.gru, RecurrentConfiguration(units: 3, resetAfter: false, output: .sequences, reversed: true)),
+            .recurrent(.gru, RecurrentConfiguration(units: 3, resetAfter: false, output: .sequences, reversed: true, recurrentDropout: 0.2)),
             .dropout(.init(rate: 0.5, perSequence: true)), .dense(.init(units: 2, activation: .tanh)),
             .pooling(.init(of: [.max, .mean])),
         ]
@@ -38,6 +38,8 @@ import Testing
         ([embedding, .recurrent(.gru, RecurrentConfiguration(units: 3, bidirectional: .sum, reversed: true))], "reversed"),
         ([.recurrent(.gru, RecurrentConfiguration(units: 3))], "embedding"),
         ([embedding, .recurrent(.gru, RecurrentConfiguration(units: 3, concatInput: true))], "concat_input"),
+        ([embedding, .recurrent(.lstm, RecurrentConfiguration(units: 3, recurrentDropout: 1))], "layers.1.lstm.recurrent_dropout"),
+        ([embedding, .recurrent(.rnn, RecurrentConfiguration(units: 3, recurrentDropout: -0.1))], "below 1, not -0.1"),
         ([], "at least one layer"),
     ] as [([LayerConfiguration], String)])
     func brokenStacksAreRefused(_ layers: [LayerConfiguration], _ word: String) {

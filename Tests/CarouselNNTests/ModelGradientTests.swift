@@ -37,6 +37,9 @@ import Testing
                         .pooling(.init(of: [.last, .max])), .dropout(.init(rate: 0.4))]),
         Sample(name: "dropout between embedding and gru",
                layers: [embedding, .dropout(.init(rate: 0.25)), .recurrent(.gru, RecurrentConfiguration(units: 4, bidirectional: .concat))]),
+        Sample(name: "recurrent dropout in a stack",
+               layers: [embedding, .recurrent(.lstm, RecurrentConfiguration(units: 4, output: .sequences, bidirectional: .concat, recurrentDropout: 0.4)),
+                        .recurrent(.gru, RecurrentConfiguration(units: 4, recurrentDropout: 0.3))]),
         Sample(name: "gru, reset before", layers: [embedding, .recurrent(.gru, RecurrentConfiguration(units: 4, resetAfter: false))]),
         Sample(name: "dense on sequences and vectors",
                layers: [embedding, .dense(.init(units: 5, activation: .tanh)), .recurrent(.gru, RecurrentConfiguration(units: 4)),
@@ -98,6 +101,24 @@ import Testing
                 #expect(abs(gradients[index] - expected) <= 1e-7 * max(scale, 1), "\(parameter.name)[\(index - parameter.offset)]")
             }
         }
+    }
+
+    /// A mask per batch, layer and direction in training, the same for all steps; none in inference.
+    @Test func recurrentDropoutIsOfTraining() throws {
+        func states(_ rate: Double, _ context: PassContext, tokens: [[Int32]] = [[2, 3, 4], [5]]) throws -> [Double] {
+            let backend = ReferenceBackend()
+            let layer = RecurrentConfiguration(units: 6, output: .sequences, bidirectional: .concat, recurrentDropout: rate)
+            let model = try SequenceClassifier(ModelConfiguration(layers: [Self.embedding, .recurrent(.lstm, layer), .pooling(.init(of: [.mean]))]),
+                                               input: .tokens(vocabulary: 9), classes: 3, seed: 1, on: backend)
+            return try backend.readDoubles(try model.forward(try model.upload(SequenceBatch(tokens: tokens, labels: [0, 1])), context))
+        }
+        let plain = try states(0, PassContext(mode: .training, seed: 1)), dropped = try states(0.5, PassContext(mode: .training, seed: 1))
+        #expect(try states(0.5, PassContext(mode: .inference, seed: 1)) == plain)
+        #expect(try states(0.5, PassContext(mode: .training, seed: 1)) == dropped && dropped != plain)
+        #expect(try states(0.5, PassContext(mode: .training, seed: 1, step: 1)) != dropped)
+        // A text of one step has no state before it.
+        let short: [[Int32]] = [[2], [5]]
+        #expect(try states(0.5, PassContext(mode: .training, seed: 1), tokens: short) == states(0, PassContext(mode: .training), tokens: short))
     }
 
     @Test func inferenceEqualsTrainingWithoutDropout() throws {

@@ -34,8 +34,10 @@ struct RecurrentPlanTests {
     @Test func fusedAndPersistentGiveTheSameBits() throws {
         let fused = try backend(.fused), persistent = try backend(.persistent)
         for cell in Self.cells {
-            let layer = PlannedLayer(cell: cell, lengths: Self.ragged, hidden: 40)
-            #expect(try layer.bits(on: fused) == layer.bits(on: persistent), "\(cell)")
+            for rate in [0, 0.3] {
+                let layer = PlannedLayer(cell: cell, lengths: Self.ragged, hidden: 40, dropout: rate)
+                #expect(try layer.bits(on: fused) == layer.bits(on: persistent), "\(cell), dropout \(rate)")
+            }
         }
         #expect(!persistent.meetings.refused)
     }
@@ -58,7 +60,7 @@ struct RecurrentPlanTests {
         let impatient = try backend(.persistent, replacing: ["recurrent.cl": text.replacing(condition, with: "together = " + patience)])
         var said: [String] = []
         impatient.notice = { said.append($0) }
-        let layer = PlannedLayer(cell: cell, lengths: Self.ragged, hidden: 40), expected = try layer.bits(on: try backend(.fused))
+        let layer = PlannedLayer(cell: cell, lengths: Self.ragged, hidden: 40, dropout: 0.3), expected = try layer.bits(on: try backend(.fused))
         #expect(impatient.recurrentPlan(cell: cell, input: 4, hidden: 40, state: 40, batch: 13).hasPrefix("persistent"))
         for _ in 0..<2 { #expect(try layer.bits(on: impatient, passes: 2) == expected) }
         #expect(said.count == 1 && said[0].contains("did not meet in time"), "\(said)")
@@ -112,6 +114,8 @@ private struct PlannedLayer {
     var cell: RecurrentCell
     var lengths: [Int]
     var hidden: Int
+    /// Recurrent dropout, in training.
+    var dropout = 0.0
     private let input = 4
 
     private func numbers(_ purpose: UInt64, _ count: Int, _ size: Double = 0.6) -> [Double] {
@@ -122,6 +126,12 @@ private struct PlannedLayer {
     private func pass(on backend: any Backend, training: Bool) throws -> RecurrentPass {
         let layout = SequenceLayout(lengths: lengths), g = cell.gateCount * hidden, n = layout.rows, b = lengths.count
         let isLSTM = cell.kind == .lstm
+        var mask: Tensor?
+        if training, dropout > 0 {
+            let factors = try backend.makeTensor([Double](repeating: 1, count: b * hidden), shape: [b, hidden])
+            try backend.dropout(factors, into: factors, mask: DropoutMask(rate: dropout, key: 9))
+            mask = factors
+        }
         return RecurrentPass(
             cell: cell, layout: try PackedLayout(layout, on: backend), input: .dense(try backend.makeTensor(numbers(1, n * input), shape: [n, input])),
             weights: RecurrentWeights(
@@ -129,7 +139,7 @@ private struct PlannedLayer {
                 wHH: try backend.makeTensor(numbers(3, g * hidden, 1 / Double(hidden).squareRoot()), shape: [g, hidden]),
                 bIH: try backend.makeTensor(numbers(4, g), shape: [g])),
             h0: try backend.makeTensor(numbers(5, b * hidden), shape: [b, hidden]),
-            c0: isLSTM ? try backend.makeTensor(numbers(6, b * hidden), shape: [b, hidden]) : nil,
+            c0: isLSTM ? try backend.makeTensor(numbers(6, b * hidden), shape: [b, hidden]) : nil, mask: mask,
             y: try backend.makeTensor(shape: [n, hidden]), hT: try backend.makeTensor(shape: [b, hidden]),
             cT: isLSTM ? try backend.makeTensor(shape: [b, hidden]) : nil,
             activations: training ? try RecurrentActivations(cell: cell, rows: n, hidden: hidden, state: hidden, projected: false, on: backend) : nil)

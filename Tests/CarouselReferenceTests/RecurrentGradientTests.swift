@@ -10,6 +10,7 @@ struct RecurrentProblem: CustomTestStringConvertible, Sendable {
     var indexed = false
     var biases: [String] = ["bIH", "bHH"]
     var initialState = true
+    var masked = false
 
     let inputWidth = 3, hidden = 4
     /// Table rows the packed rows of an indexed input refer to.
@@ -19,7 +20,7 @@ struct RecurrentProblem: CustomTestStringConvertible, Sendable {
         "\(cell.kind.rawValue) \(cell.activation.rawValue)/\(cell.recurrentActivation.rawValue)"
             + (cell.kind == .gru ? (cell.resetAfter ? " reset after" : " reset before") : "")
             + (projection == nil ? "" : " projected") + (indexed ? " indexed" : "")
-            + (initialState ? "" : " zero state") + " biases \(biases)"
+            + (initialState ? "" : " zero state") + (masked ? " masked" : "") + " biases \(biases)"
     }
 
     var state: Int { projection ?? hidden }
@@ -39,6 +40,14 @@ struct RecurrentProblem: CustomTestStringConvertible, Sendable {
             if cell.kind == .lstm { values["c0"] = randomValues(batch * hidden, &generator) }
         }
         return values
+    }
+
+    /// 0 or 1 / (1 − 0.4) for each row and unit.
+    private func mask(on backend: ReferenceBackend) throws -> Tensor? {
+        guard masked else { return nil }
+        var generator = SeededGenerator(seed: 19)
+        return try backend.makeTensor((0..<lengths.count * state).map { _ in generator.uniform() < 0.4 ? 0 : 1 / 0.6 },
+                                      shape: [lengths.count, state])
     }
 
     /// The layer's pass over `values` on a fresh reference.
@@ -62,7 +71,7 @@ struct RecurrentProblem: CustomTestStringConvertible, Sendable {
         let kept = try RecurrentActivations(cell: cell, rows: rows, hidden: hidden, state: state,
                                             projected: projection != nil, on: backend)
         return RecurrentPass(cell: cell, layout: layout, input: input, weights: weights,
-                             h0: try tensor("h0", [batch, state]), c0: try tensor("c0", [batch, hidden]),
+                             h0: try tensor("h0", [batch, state]), c0: try tensor("c0", [batch, hidden]), mask: try mask(on: backend),
                              y: try backend.makeTensor(shape: [rows, state]), hT: try backend.makeTensor(shape: [batch, state]),
                              cT: cell.kind == .lstm ? try backend.makeTensor(shape: [batch, hidden]) : nil,
                              activations: kept)
@@ -143,6 +152,9 @@ struct RecurrentProblem: CustomTestStringConvertible, Sendable {
         problems += cells.map { .init(cell: $0, biases: ["bIH"]) }
         problems += cells.map { .init(cell: $0, biases: ["bHH"]) }
         problems += cells.map { .init(cell: $0, biases: [], initialState: false) }
+        problems += (cells + [RecurrentCell(.lstm, activation: .relu)]).map { .init(cell: $0, masked: true) }
+        problems += [.init(cell: .init(.lstm), projection: 3, masked: true), .init(cell: .init(.gru), indexed: true, masked: true),
+                     .init(cell: .init(.gru, resetAfter: false), biases: [], initialState: false, masked: true)]
         return problems
     }()
 }
@@ -156,7 +168,7 @@ struct RecurrentProblem: CustomTestStringConvertible, Sendable {
         try expectGradients(gradients, of: problem.loss, at: values)
     }
 
-    @Test(arguments: RecurrentProblem.all)
+    @Test(arguments: RecurrentProblem.all.filter { !$0.masked })
     func inferenceEqualsTraining(_ problem: RecurrentProblem) throws {
         let backend = ReferenceBackend()
         let values = problem.values()
@@ -193,6 +205,26 @@ struct RecurrentProblem: CustomTestStringConvertible, Sendable {
             try backend.recurrentForward(one)
             #expect(try backend.readDoubles(one.hT) == Array(hT[b * batch.state ..< (b + 1) * batch.state]))
         }
+    }
+
+    /// A mask of ones is none; one of zeros makes each step the first; a mask outside of training is refused.
+    @Test(arguments: [RecurrentCell(.rnn), RecurrentCell(.lstm)]) func masksReachProductsOnly(_ cell: RecurrentCell) throws {
+        let problem = RecurrentProblem(cell: cell), values = problem.values(), backend = ReferenceBackend()
+        func states(_ factor: Double?, values: Values) throws -> [Double] {
+            var pass = try problem.pass(values, on: backend)
+            pass.mask = try factor.map { try backend.makeTensor([Double](repeating: $0, count: pass.hT.count), shape: pass.hT.shape) }
+            try backend.recurrentForward(pass)
+            return try backend.readDoubles(pass.y) + backend.readDoubles(pass.hT)
+        }
+        #expect(try states(1, values: values) == states(nil, values: values))
+        var unconnected = values
+        unconnected["wHH"] = values["wHH"]!.map { _ in 0 }
+        #expect(try states(0, values: values) == states(nil, values: unconnected))
+
+        var inference = try problem.pass(values, on: backend)
+        inference.mask = try backend.makeTensor(shape: inference.hT.shape)
+        inference.activations = nil
+        #expect(throws: CarouselError.self) { try backend.recurrentForward(inference) }
     }
 
     @Test func emptyBatchesAreLegal() throws {

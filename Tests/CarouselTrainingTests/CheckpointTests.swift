@@ -12,14 +12,14 @@ import Testing
         TrainingData(train: DataSet.text(try EmbeddedData.train()).subset(Array(0..<rows)))
     }
 
-    /// Everything a checkpoint has to carry: dropout, an average, a schedule with warm-up, early stopping.
+    /// Everything a checkpoint has to carry: dropout of three kinds, an average, a schedule with warm-up, early stopping.
     private static func configuration(_ optimizer: OptimizerConfiguration.Name = .adam, _ change: (inout RunConfiguration) -> Void = { _ in })
         throws -> RunConfiguration
     {
         var configuration = try RunConfiguration.resolve(preset: "bilstm")
         configuration.model = ModelConfiguration(layers: [
             .embedding(EmbeddingConfiguration(units: 8, dropout: 0.3)),
-            .recurrent(.lstm, RecurrentConfiguration(units: 8, bidirectional: .concat)), .dropout(.init(rate: 0.4))])
+            .recurrent(.lstm, RecurrentConfiguration(units: 8, bidirectional: .concat, recurrentDropout: 0.3)), .dropout(.init(rate: 0.4))])
         configuration.training = TrainingConfiguration(epochs: 3, batchSize: 16, learningRate: 0.01,
                                                        optimizer: OptimizerConfiguration(optimizer, momentum: optimizer == .adam ? 0 : 0.9),
                                                        clipping: .init(globalNorm: 1), schedule: .cosine, warmupShare: 0.2,

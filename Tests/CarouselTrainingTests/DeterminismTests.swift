@@ -17,7 +17,7 @@ import Testing
                  .dense(.init(units: 40, activation: .tanh)), .pooling(.init(of: [.mean, .max])), .dropout(.init(rate: 0.2))],
         "projection": [.embedding(.init(units: 32)), .recurrent(.lstm, .init(units: 48, projection: 24, output: .sequences, reversed: true)),
                        .recurrent(.lstm, .init(units: 33))],
-        "gru": [.embedding(.init(units: 32)), .recurrent(.gru, .init(units: 48, output: .sequences, bidirectional: .mul)),
+        "gru": [.embedding(.init(units: 32)), .recurrent(.gru, .init(units: 48, output: .sequences, bidirectional: .mul, recurrentDropout: 0.3)),
                 .recurrent(.gru, .init(units: 40, resetAfter: false))],
         "rnn": [.embedding(.init(units: 32)), .recurrent(.rnn, .init(units: 64, output: .sequences, bidirectional: .sum)),
                 .pooling(.init(of: [.last, .max]))],

@@ -2,6 +2,7 @@ import Carousel
 import CarouselCore
 import CarouselData
 import CarouselNN
+import CarouselOpenCL
 import CarouselReference
 import CarouselTraining
 import Foundation
@@ -32,6 +33,34 @@ import Testing
         let short = TrainingComparison.Trace(device: "cpu", losses: Array(cpu.losses.prefix(3)), gradientNorms: Array(cpu.gradientNorms.prefix(3)))
         let difference = TrainingComparison.difference(short, from: exact)
         #expect(difference.loss <= 1e-5 && difference.gradientNorm <= 1e-4, "\(preset) against Double")
+    }
+
+    /// Recurrent dropout of every cell draws the same masks in every plan and is part of the gradients.
+    @Test func recurrentDropoutAgrees() throws {
+        var configuration = try RunConfiguration.resolve(preset: "bilstm")
+        configuration.training.batchSize = 16
+        configuration.model = ModelConfiguration(layers: [
+            .embedding(.init(units: 12)),
+            .recurrent(.lstm, .init(units: 20, output: .sequences, bidirectional: .concat, recurrentDropout: 0.4)),
+            .recurrent(.gru, .init(units: 18, resetAfter: false, output: .sequences, recurrentDropout: 0.3)),
+            .recurrent(.gru, .init(units: 17, output: .sequences, recurrentDropout: 0.3)), .recurrent(.rnn, .init(units: 16, recurrentDropout: 0.2))])
+        let data = try Self.data(rows: 200)
+        let cpu = try TrainingComparison.trace(configuration, data: data, steps: 4, on: try Device.open("cpu"))
+        var others: [any Backend] = [try Device.open("reference")]
+        for device in OpenCLBackend.devices().devices.indices {
+            others += try OpenCLBackend.plans(device: device).compactMap { try OpenCLBackend(device: device, plan: $0) }
+        }
+        for other in others {
+            let difference = TrainingComparison.difference(try TrainingComparison.trace(configuration, data: data, steps: 4, on: other), from: cpu)
+            #expect(difference.loss <= 1e-5 && difference.gradientNorm <= 1e-4, "\(other.info.selector), \(other.plan): \(difference)")
+        }
+        // Without it other losses, so that it was there.
+        for i in configuration.model.layers.indices {
+            guard case .recurrent(let kind, var layer) = configuration.model.layers[i] else { continue }
+            layer.recurrentDropout = 0
+            configuration.model.layers[i] = .recurrent(kind, layer)
+        }
+        #expect(try TrainingComparison.trace(configuration, data: data, steps: 1, on: try Device.open("cpu")).losses[0] != cpu.losses[0])
     }
 
     /// What one device trains, every other device loads and predicts the same.

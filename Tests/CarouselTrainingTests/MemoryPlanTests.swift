@@ -38,16 +38,16 @@ import Testing
             configuration = try preset("stacked-lstm")
             configuration.model = ModelConfiguration(layers: [
                 .embedding(.init(units: 24, dropout: 0.2)),
-                .recurrent(.gru, .init(units: 40, resetAfter: false, output: .sequences, bidirectional: .ave)),
+                .recurrent(.gru, .init(units: 40, resetAfter: false, output: .sequences, bidirectional: .ave, recurrentDropout: 0.2)),
                 .dropout(.init(rate: 0.3, perSequence: true)),
-                .recurrent(.gru, .init(units: 33, output: .sequences, reversed: true)),
+                .recurrent(.gru, .init(units: 33, output: .sequences, reversed: true, recurrentDropout: 0.2)),
                 .pooling(.init(of: [.last, .mean, .max]))])
             configuration.training.classWeights = .balanced
         case "projection":
             configuration = try preset("stacked-lstm")
             configuration.model = ModelConfiguration(layers: [
                 .embedding(.init(units: 24)),
-                .recurrent(.lstm, .init(units: 48, projection: 20, output: .sequences, bidirectional: .mul)),
+                .recurrent(.lstm, .init(units: 48, projection: 20, output: .sequences, bidirectional: .mul, recurrentDropout: 0.2)),
                 .recurrent(.lstm, .init(units: 30, biases: .two, projection: 30))])
             configuration.training.optimizer = .init(.rmsprop, momentum: 0.5)
         case "rows":

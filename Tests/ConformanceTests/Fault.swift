@@ -23,12 +23,12 @@ enum Fault: String, CaseIterable, Sendable {
     // recurrent, forward
     case gatesSwapped, recurrentActivationTakenAsSigmoid, initialStateIgnored, initialCellIgnored
     case finalStateOneStepEarly, finalStateOfEmptySequenceIsZero, inferenceDiffers, previousStateNotKept
-    case resetBeforeForAfter, candidateBiasOutsideReset
+    case resetBeforeForAfter, candidateBiasOutsideReset, maskIgnored, maskOfTheNextSequence
     // recurrent, backward
     case outputGradientIgnored, finalGradientOnlyForLongest, finalCellGradientIgnored
     case inputGradientNotWritten, initialStateGradientNotWritten, initialCellGradientNotWritten
     case biasGradientStale, biasGradientOverwritten, recurrentGradientOverwritten, projectionGradientOverwritten
-    case firstStepMissingInRecurrentGradient, lastStepMissingInInputGradient
+    case firstStepMissingInRecurrentGradient, lastStepMissingInInputGradient, maskMissingInStateGradient, unmaskedStateInRecurrentGradient
 
     /// The areas of the suite that must find it.
     var operations: Set<String> {

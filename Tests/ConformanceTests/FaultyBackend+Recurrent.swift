@@ -20,6 +20,8 @@ extension FaultyBackend {
         case .initialStateIgnored: p.h0 = nil
         case .initialCellIgnored: p.c0 = nil
         case .resetBeforeForAfter: p.cell.resetAfter = false
+        case .maskIgnored: p.mask = nil
+        case .maskOfTheNextSequence: p.mask = try p.mask.map { try altered($0) { $0 = Array($0.dropFirst(pass.weights.stateWidth) + $0.prefix(pass.weights.stateWidth)) } }
         case .candidateBiasOutsideReset where p.cell.kind == .gru:
             if let bIH = p.weights.bIH, let bHH = p.weights.bHH {
                 let added = try readDoubles(bHH)
@@ -54,7 +56,7 @@ extension FaultyBackend {
     }
 
     func recurrentBackward(_ pass: RecurrentPass, into gradients: RecurrentGradients) throws {
-        var g = gradients
+        var g = gradients, p = pass
         let layout = pass.layout.layout, R = pass.weights.stateWidth
         switch fault {
         case .outputGradientIgnored: g.dy = nil
@@ -78,9 +80,19 @@ extension FaultyBackend {
             if let kept = pass.activations, layout.steps > 0 {
                 try inner.fill(kept.previousH.rows(0..<layout.activeRows[0]), with: 0)
             }
+        case .maskMissingInStateGradient: p.mask = nil
+        case .unmaskedStateInRecurrentGradient:
+            if let kept = pass.activations, pass.mask != nil {
+                for t in 1..<max(1, layout.steps) {
+                    let running = layout.activeRows[t], before = layout.offsets[t - 1]
+                    try inner.copyColumns(pass.y.rows(before..<before + running), from: 0,
+                                          to: kept.previousH.rows(layout.offsets[t]..<layout.offsets[t] + running), at: 0, width: R, scale: 1,
+                                          accumulate: false)
+                }
+            }
         default: break
         }
-        try inner.recurrentBackward(pass, into: g)
+        try inner.recurrentBackward(p, into: g)
         if fault == .lastStepMissingInInputGradient, case .dense = pass.input, let dInput = g.dInput, layout.steps > 0 {
             try inner.fill(dInput.rows(layout.offsets[layout.steps - 1]..<layout.rows), with: 0)
         }

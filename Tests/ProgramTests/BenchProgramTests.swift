@@ -86,7 +86,7 @@ import Testing
         let options = try Program.run(["bench", "options", "--device", "cpu", "--sizes", "6,4,3,5", "--seconds", "0.005", "--json"])
         #expect(options.status == 0, "\(options.errors)")
         let compared = try rows(object(options.output))
-        #expect(compared.count == 9 && compared["lstm T6 B4 I3 H5"]?["ratio"] as? Double == 1)
+        #expect(compared.count == 10 && compared["lstm T6 B4 I3 H5"]?["ratio"] as? Double == 1)
         #expect(compared.values.allSatisfy { $0["ratio"] as? Double ?? 0 > 0 })
     }
 

@@ -40,10 +40,10 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        float *pairs = keepPrevious(p, s, work, n, m, h);
+        Rows multiplied = keepPrevious(p, row, n, m, h);
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 3 * H);
-        gateProducts(s, pairs, m, H, H, 3, h, u, &coming);
+        gateProducts(s, work, m, H, H, 3, multiplied, u, &coming);
         for (long r = 0; r < m; r++) {
             GRURow x = {.a = projectionRow(p, n + r, 3 * H), .bias = s->bias, .h0 = h.base + r * h.ld,
                         .h = p->y + (n + r) * H, .H = H, .Hp = Hp};
@@ -75,25 +75,25 @@ static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, lo
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        float *pairs = keepPrevious(p, s, work, n, m, h);
+        Rows multiplied = keepPrevious(p, row, n, m, h);
         float *reset = p->gates ? p->candidate + n * H : resetArea;
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 3 * H);
-        gateProducts(s, pairs, m, H, H, 2, h, u, &coming);
+        gateProducts(s, work, m, H, H, 2, multiplied, u, &coming);
         for (long q = 0; q < m; q++) {
-            const float *a = projectionRow(p, n + q, 3 * H), *h0 = h.base + q * h.ld;
+            const float *a = projectionRow(p, n + q, 3 * H), *x = multiplied.base + q * multiplied.ld;
             float *kept = p->gates ? p->gates + (n + q) * 3 * H : NULL;
             const V *uq = u + q * 2;
             FOR_VECTORS(H, {
                 V r = activated(sigma, loadN(a + i, w) + load(s->bias + i) + uq[0]);
                 V z = activated(sigma, loadN(a + H + i, w) + load(s->bias + Hp + i) + uq[1]);
-                storeN(reset + q * H + i, r * loadN(h0 + i, w), w);
+                storeN(reset + q * H + i, r * loadN(x + i, w), w);
                 storeN(kept ? kept + H + i : zArea + q * H + i, z, w);
                 if (kept) storeN(kept + i, r, w);
                 uq += gateStride(s, 2);
             });
         }
-        stepProduct(m, h.ld ? H : 0, reset, H, s->second, H, p->y + n * H, H, false, pairs);
+        stepProduct(s, work, m, H, (Rows){reset, h.ld ? H : 0}, s->second, H, p->y + n * H, false, NULL);
         for (long q = 0; q < m; q++) {
             const float *a = projectionRow(p, n + q, 3 * H) + 2 * H;
             const float *zRow = p->gates ? p->gates + (n + q) * 3 * H + H : zArea + q * H;
@@ -168,37 +168,35 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
     long H = p->hidden, G = 3 * H;
     int f = p->activation, sigma = p->recurrentActivation;
     bool usual = f == cvTanh && sigma == cvSigmoid;
-    float *dh = work, *dU = dh + s->block * H, *dReset = dU, *pairs = pairsArea(s, work);
+    float *dh = work, *dU = dh + s->block * H, *dReset = dU;
     for (long t = p->steps - 1; t >= 0; t--) {
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
         startGradients(p, s, row, t, dh, NULL);
-        if (p->compact) {
-            // h(t−1) itself, which previousH holds rounded: of the difference h(t−1) − n too little would be left.
-            Rows h = before(p, s, row, t, p->y, p->h0, H);
+        const float *mask = rowOf(p->mask, row, H);
+        // h(t−1) itself, which previousH holds masked or rounded.
+        Rows h0 = before(p, s, row, t, p->y, p->h0, H);
+        if (p->resetAfter) {
             for (long q = 0; q < m; q++) {
-                fetchBackward(p, n + q + fetchAhead);
-                gruCompactGradients(H, (Half *)(p->gates + (n + q) * p->gatesLd), (Half *)keptRow(p, p->candidate, n + q),
-                                    h.base + q * h.ld, rowOf(p->dy, n + q, H), dh + q * H, (Half *)(dU + q * pairsIn(G)));
+                const float *dy = rowOf(p->dy, n + q, H), *h = h0.base + q * h0.ld;
+                float *gates = p->gates + (n + q) * p->gatesLd, *candidate = keptRow(p, p->candidate, n + q);
+                if (p->compact) {
+                    fetchBackward(p, n + q + fetchAhead);
+                    gruCompactGradients(H, (Half *)gates, (Half *)candidate, h, dy, dh + q * H, (Half *)(dU + q * pairsIn(G)));
+                } else if (usual) {
+                    gruGradientsAfter(H, gates, candidate, h, dy, dh + q * H, dU + q * G, cvTanh, cvSigmoid);
+                } else {
+                    gruGradientsAfter(H, gates, candidate, h, dy, dh + q * H, dU + q * G, f, sigma);
+                }
             }
             fetchBefore(p, row, t);
-            if (t > 0 || p->dh0) stepTiles(true, m, pairsIn(G), dU, pairsIn(G), s->first, H, dh, H, true);
+            Rows gradients = {dU, p->compact ? pairsIn(G) : G, p->compact};
+            if (t > 0 || p->dh0) stepProduct(s, work, m, G, gradients, s->first, H, dh, true, mask);
             continue;
         }
         float *gates = p->gates + n * G;
-        const float *h0 = p->previousH + n * H;
-        if (p->resetAfter) {
-            for (long q = 0; q < m; q++) {
-                const float *dy = rowOf(p->dy, n + q, H);
-                float *candidate = p->candidate + (n + q) * H;
-                if (usual) gruGradientsAfter(H, gates + q * G, candidate, h0 + q * H, dy, dh + q * H, dU + q * G, cvTanh, cvSigmoid);
-                else gruGradientsAfter(H, gates + q * G, candidate, h0 + q * H, dy, dh + q * H, dU + q * G, f, sigma);
-            }
-            if (t > 0 || p->dh0) stepProduct(m, G, dU, G, s->first, H, dh, H, true, pairs);
-            continue;
-        }
         for (long q = 0; q < m; q++) {
-            const float *dy = rowOf(p->dy, n + q, H);
+            const float *dy = rowOf(p->dy, n + q, H), *h = h0.base + q * h0.ld;
             float *gate = gates + q * G;
             float *d = dh + q * H;
             FOR_VECTORS(H, {
@@ -206,22 +204,24 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 V c = loadN(gate + 2 * H + i, w);
                 V total = loadN(d + i, w) + optional(dy, i, w);
                 storeN(gate + 2 * H + i, total * (splat(1.0f) - z) * derivative(f, c), w);
-                storeN(gate + H + i, total * (loadN(h0 + q * H + i, w) - c) * derivative(sigma, z), w);
+                storeN(gate + H + i, total * (loadN(h + i, w) - c) * derivative(sigma, z), w);
                 storeN(d + i, total * z, w);
             });
         }
-        stepProduct(m, H, gates + 2 * H, G, s->second, H, dReset, H, false, pairs);
+        // Masked: the gradient of r ⊙ h(t − 1) before the mask.
+        stepProduct(s, work, m, H, (Rows){gates + 2 * H, G}, s->second, H, dReset, false, mask);
         for (long q = 0; q < m; q++) {
+            const float *h = h0.base + q * h0.ld;
             float *gate = gates + q * G;
             float *d = dh + q * H;
             FOR_VECTORS(H, {
                 V r = loadN(gate + i, w);
                 V dr = loadN(dReset + q * H + i, w);
                 storeN(d + i, fma_(dr, r, loadN(d + i, w)), w);
-                storeN(gate + i, dr * loadN(h0 + q * H + i, w) * derivative(sigma, r), w);
+                storeN(gate + i, dr * loadN(h + i, w) * derivative(sigma, r), w);
             });
         }
-        if (t > 0 || p->dh0) stepProduct(m, 2 * H, gates, G, s->first, H, dh, H, true, pairs);
+        if (t > 0 || p->dh0) stepProduct(s, work, m, 2 * H, (Rows){gates, G}, s->first, H, dh, true, mask);
     }
     keepInitialGradients(p, s, row, dh, NULL);
 }

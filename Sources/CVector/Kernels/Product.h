@@ -206,35 +206,3 @@ static void productBlock(const cvProduct *p, const float *packed, long row, long
         }
     }
 }
-
-/// out [rows, n] (= or +=) a [rows, K] · packed [K, n], of pairs or not.
-static void stepTiles(bool pairs, long rows, long K, const float *a, long lda, const float *packed, long n, float *out, long ldo,
-                      bool accumulate) {
-    V tile[6 * PANEL];
-    for (long column = 0; column < n; column += PANEL * WIDTH) {
-        long vectors = (n - column + WIDTH - 1) / WIDTH;
-        if (vectors > PANEL) vectors = PANEL;
-        const float *b = packed + column * K;
-        for (long i = 0, m; i < rows; i += m) {
-            m = nextTile(rows - i, vectors);
-            tiles[pairs][m - 1][vectors - 1](K, a + i * lda, lda, b, tile);
-            for (long r = 0; r < m; r++) {
-                float *to = out + (i + r) * ldo + column;
-                for (long j = 0; j < vectors; j++) {
-                    long w = n - column - j * WIDTH;
-                    V v = tile[r * vectors + j];
-                    if (accumulate) v += loadN(to + j * WIDTH, w);
-                    storeN(to + j * WIDTH, v, w);
-                }
-            }
-        }
-    }
-}
-
-/// The product of a step of a time loop. `pairs` receives the pairs of a in bfloat16, else NULL.
-static void stepProduct(long rows, long K, const float *a, long lda, const float *packed, long n, float *out, long ldo,
-                        bool accumulate, float *pairs) {
-    if (!pairs) return stepTiles(false, rows, K, a, lda, packed, n, out, ldo, accumulate);
-    pairColumns(rows, K, a, lda, pairs);
-    stepTiles(true, rows, pairsIn(K), pairs, pairsIn(K), packed, n, out, ldo, accumulate);
-}

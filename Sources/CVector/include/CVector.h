@@ -185,11 +185,13 @@ typedef struct {
     /// [H·G, R], [R, H], biases [H·G]
     const float *wHH, *wHR, *bIH, *bHH;
     const float *h0, *c0;
+    /// [B, R] factors of h(t - 1) in products with W_hh, in training; NULL: none.
+    const float *mask;
     float *y, *hT, *cT;
     /// W_ih x without biases: [N, G·H], or [U, G·H] with `positions` [N]. May be `gates` itself.
     const float *projection;
     const int32_t *positions;
-    /// What training keeps; all NULL in inference.
+    /// What training keeps; all NULL in inference. `previousH`: what W_hh multiplied, h(t - 1) times the mask.
     float *gates, *previousH, *c, *candidate, *projected;
     /// Backward only. Afterwards `gates` holds the gradients of a + u (for a GRU with `resetAfter` that of a), and
     /// `candidate` of such a GRU that of u_n. `dhAll` [N, R] receives the gradient of h, projection only.

@@ -5,7 +5,7 @@ import Carousel
 struct BenchOptionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "options",
-        abstract: "What options of a layer cost: relu, ragged lengths, directions, kinds, each against the plain LSTM.",
+        abstract: "What options of a layer cost: relu, ragged lengths, directions, recurrent dropout, kinds, each against the plain LSTM.",
         discussion: """
             All layers of a size run in turns, and each is compared with the plain LSTM of its turn by useful arithmetic per \
             second: a layer that takes half the time for half the arithmetic has a ratio of 1.

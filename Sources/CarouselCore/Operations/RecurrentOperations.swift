@@ -79,11 +79,11 @@ public struct RecurrentWeights {
 public struct RecurrentActivations {
     /// [N, G·H] activated gates (RNN: h).
     public var gates: Tensor
-    /// [N, R] the state each row started from, h(t − 1).
+    /// [N, R] what W_hh multiplied in each row: the state it started from, h(t − 1), times the pass's mask if it has one.
     public var previousH: Tensor
     /// [N, H] LSTM: c.
     public var c: Tensor?
-    /// [N, H] GRU: W_hn h + b_hn if `resetAfter`, else r ⊙ h(t − 1).
+    /// [N, H] GRU: W_hn h + b_hn if `resetAfter`, else r ⊙ h(t − 1), with the mask in h(t − 1).
     public var candidate: Tensor?
     /// [N, H] LSTM with projection: o ⊙ f(c).
     public var hidden: Tensor?
@@ -119,6 +119,9 @@ public struct RecurrentActivations {
 ///   g = f(a + u), c = f ⊙ c(t−1) + i ⊙ g, h = o ⊙ f(c); with projection h = W_hr (o ⊙ f(c)) (Sak et al. 2014)
 /// - GRU (Cho et al. 2014): r, z = σ(a + u), n = f(a_n + r ⊙ u_n) if `resetAfter`,
 ///   else n = f(a_n + W_hn (r ⊙ h(t−1)) + b_hn); h = z ⊙ h(t−1) + (1 − z) ⊙ n
+///
+/// With a mask m (recurrent dropout of Gal & Ghahramani 2016) every product with W_hh reads m ⊙ h(t−1): u = W_hh (m ⊙ h(t−1)) + b_hh,
+/// and W_hn (r ⊙ m ⊙ h(t−1)). Nothing else does: not z ⊙ h(t−1), not y or the final states. Backward W_hhᵀ du is multiplied by m.
 public struct RecurrentPass {
     public var cell: RecurrentCell
     public var layout: PackedLayout
@@ -128,6 +131,8 @@ public struct RecurrentPass {
     public var h0: Tensor?
     /// [B, H] initial cell of an LSTM; nil = zero.
     public var c0: Tensor?
+    /// [B, R] factors of h(t − 1) where it is multiplied by W_hh, the same in all steps of a sequence; nil = none. Only with `activations`.
+    public var mask: Tensor?
     /// [N, R] out: h of every row.
     public var y: Tensor
     /// [B, R] out: the state after each sequence's last step (h0 if its length is 0).
@@ -136,9 +141,15 @@ public struct RecurrentPass {
     public var cT: Tensor?
     /// Filled in training; nil in inference.
     public var activations: RecurrentActivations?
+    /// The steps this call takes; nil = all. Only in training, without a projection of the state, and where the backend's
+    /// `wavefrontSteps` asked for it. Calls whose ranges follow each other from the first step to the last make up a forward
+    /// pass, those from the last to the first a backward pass, with the same bits.
+    public var steps: Range<Int>?
+    /// [U, G·H] what the first of such calls leaves for the others, where the input is indexed.
+    public var projection: Tensor?
 
     public init(cell: RecurrentCell, layout: PackedLayout, input: RecurrentInput, weights: RecurrentWeights,
-                h0: Tensor? = nil, c0: Tensor? = nil, y: Tensor, hT: Tensor, cT: Tensor?,
+                h0: Tensor? = nil, c0: Tensor? = nil, mask: Tensor? = nil, y: Tensor, hT: Tensor, cT: Tensor?,
                 activations: RecurrentActivations?) {
         self.cell = cell
         self.layout = layout
@@ -146,6 +157,7 @@ public struct RecurrentPass {
         self.weights = weights
         self.h0 = h0
         self.c0 = c0
+        self.mask = mask
         self.y = y
         self.hT = hT
         self.cT = cT
@@ -154,9 +166,13 @@ public struct RecurrentPass {
 
     /// H
     public var hiddenWidth: Int { weights.wHH.shape[0] / cell.gateCount }
+    /// The steps this call takes.
+    public var stepRange: Range<Int> { steps ?? 0..<layout.layout.steps }
 }
 
-/// Gradients that flow through a `RecurrentPass`.
+/// Gradients that flow through a `RecurrentPass`. In a pass of several calls `dhT` and `dcT` enter with the first, the running
+/// gradients are kept in `dh0` and `dc0`, which must be there, each call makes the rows of its steps of a dense `dInput`, and the
+/// last one all the rest.
 public struct RecurrentGradients {
     /// [N, R] in; nil = zero.
     public var dy: Tensor?
@@ -172,9 +188,12 @@ public struct RecurrentGradients {
     public var dc0: Tensor?
     /// +=. A bias gradient is nil where the weight is nil or not trained.
     public var weights: RecurrentWeights
+    /// Whether a device may make those of the weights aside (`OverlapOperations`): until the next `join` nobody reads or adds to
+    /// them, and the activations and the input of the pass stay as they are.
+    public var weightsAside: Bool
 
     public init(dy: Tensor?, dhT: Tensor? = nil, dcT: Tensor? = nil, dInput: Tensor?, dh0: Tensor? = nil,
-                dc0: Tensor? = nil, weights: RecurrentWeights) {
+                dc0: Tensor? = nil, weights: RecurrentWeights, weightsAside: Bool = false) {
         self.dy = dy
         self.dhT = dhT
         self.dcT = dcT
@@ -182,13 +201,14 @@ public struct RecurrentGradients {
         self.dh0 = dh0
         self.dc0 = dc0
         self.weights = weights
+        self.weightsAside = weightsAside
     }
 }
 
 /// Recurrent layers over whole sequences.
 public protocol RecurrentOperations {
     func recurrentForward(_ pass: RecurrentPass) throws
-    /// Needs the `activations` of the forward call, and its `weights`, `input`, `h0`, `c0` and `y` unchanged.
+    /// Needs the `activations` of the forward call, and its `weights`, `input`, `h0`, `c0`, `mask` and `y` unchanged.
     func recurrentBackward(_ pass: RecurrentPass, into gradients: RecurrentGradients) throws
     /// The plan a layer of this size runs with and why, for `carousel summary`, e.g. "rows: 16-row blocks, weights packed".
     func recurrentPlan(cell: RecurrentCell, input: Int, hidden: Int, state: Int, batch: Int) -> String

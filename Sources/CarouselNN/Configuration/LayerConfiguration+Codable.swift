@@ -69,6 +69,7 @@ extension RecurrentConfiguration {
         bidirectional = try c.decodeIfPresent(BidirectionalMerge.self, forKey: .bidirectional)
         reversed = try c.decodeIfPresent(Bool.self, forKey: .reversed) ?? reversed
         concatInput = try c.decodeIfPresent(Bool.self, forKey: .concatInput) ?? concatInput
+        recurrentDropout = try c.decodeIfPresent(Double.self, forKey: .recurrentDropout) ?? recurrentDropout
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -84,6 +85,7 @@ extension RecurrentConfiguration {
         try c.encode(bidirectional, forKey: .bidirectional)
         try c.encode(reversed, forKey: .reversed)
         try c.encode(concatInput, forKey: .concatInput)
+        try c.encode(recurrentDropout, forKey: .recurrentDropout)
     }
 }
 

@@ -76,11 +76,14 @@ public struct RecurrentConfiguration: Sendable, Codable, Equatable {
     /// Hands on every step's input beside its state, [N, F + I]: what follows sees the word and its context (the
     /// recurrent convolutional network of Lai et al. 2015). Needs `output: sequences`.
     public var concatInput: Bool
+    /// Share of each row's state units dropped in training where the state is multiplied by the recurrent weights, the same ones in all
+    /// steps of the row (Gal & Ghahramani 2016), 0 ..< 1.
+    public var recurrentDropout: Double
 
     public init(units: Int, activation: Activation = .tanh, recurrentActivation: Activation = .sigmoid,
                 bias: Bool = true, biases: BiasCount = .one, resetAfter: Bool = true, projection: Int? = nil,
                 output: RecurrentOutput = .last, bidirectional: BidirectionalMerge? = nil, reversed: Bool = false,
-                concatInput: Bool = false) {
+                concatInput: Bool = false, recurrentDropout: Double = 0) {
         self.units = units
         self.activation = activation
         self.recurrentActivation = recurrentActivation
@@ -92,11 +95,13 @@ public struct RecurrentConfiguration: Sendable, Codable, Equatable {
         self.bidirectional = bidirectional
         self.reversed = reversed
         self.concatInput = concatInput
+        self.recurrentDropout = recurrentDropout
     }
 
     enum CodingKeys: String, CodingKey {
         case units, activation, recurrentActivation = "recurrent_activation", bias, biases
         case resetAfter = "reset_after", projection, output, bidirectional, reversed, concatInput = "concat_input"
+        case recurrentDropout = "recurrent_dropout"
     }
 }
 

@@ -35,6 +35,7 @@ extension ModelConfiguration {
                                "set `output: sequences` on the recurrent layer before it")
                 }
                 try positive(c.units, place + ".units")
+                try rate(c.recurrentDropout, place + ".recurrent_dropout")
                 if let projection = c.projection {
                     guard kind == .lstm else { throw fail(place + ".projection", "only an LSTM has a projection") }
                     try positive(projection, place + ".projection")

@@ -22,7 +22,10 @@ final class Recurrent: Layer {
     /// Width of the merged directions.
     private var mergedWidth: Int { configuration.bidirectional == .concat ? 2 * stateWidth : stateWidth }
 
-    init(_ kind: RecurrentCell.Kind, _ configuration: RecurrentConfiguration, inputWidth: Int, index: Int,
+    /// - Parameters:
+    ///   - index: its number among the recurrent layers.
+    ///   - number: its number among all layers.
+    init(_ kind: RecurrentCell.Kind, _ configuration: RecurrentConfiguration, inputWidth: Int, index: Int, number: Int,
          initializer: InitializerFamily, wantsInputGradient: Bool, store: ParameterStore) {
         name = "\(kind.rawValue) \(index)"
         self.configuration = configuration
@@ -34,7 +37,8 @@ final class Recurrent: Layer {
         // A single reversed direction keeps the plain names: the file holds one direction.
         directions = reversals.enumerated().map { place, reversed in
             RecurrentDirection(kind, configuration, inputWidth: inputWidth, prefix: "rnn.\(index)",
-                               suffix: place == 1 ? "_reverse" : "", reversed: reversed, initializer: initializer, store: store)
+                               suffix: place == 1 ? "_reverse" : "", reversed: reversed, layer: number, place: place,
+                               initializer: initializer, store: store)
         }
         parameters = directions.flatMap(\.parameters)
         let width = configuration.projection ?? configuration.units
@@ -43,7 +47,7 @@ final class Recurrent: Layer {
 
     func forward(_ value: LayerValue, _ context: PassContext) throws -> LayerValue {
         guard case .sequence(let sequence) = value else { throw unexpected(value) }
-        for direction in directions { try direction.forward(sequence, context) }
+        try eachDirection { _, direction in try direction.forward(sequence, context) }
         let finalState = try merge("final") { $0.finalState }
         if configuration.output == .last { return .vector(finalState) }
         let values = try merge("values") { try $0.outputInTime() }
@@ -53,6 +57,49 @@ final class Recurrent: Layer {
         input = sequence.input
         return .sequence(SequenceValue(.dense(try appendInput(sequence.input, to: values)), layout: sequence.layout))
     }
+
+    /// Runs the directions at once where the device can, else one after the other.
+    private func eachDirection(_ body: (Int, RecurrentDirection) throws -> Void) throws {
+        guard backend.overlaps, directions.count > 1 else {
+            for place in directions.indices { try body(place, directions[place]) }
+            return
+        }
+        try withoutActuallyEscaping(body) { body in
+            try backend.overlap(directions.enumerated().map { place, direction in LaneWork(lane: place) { try body(place, direction) } })
+        }
+    }
+
+    // MARK: Part of a stack that runs as a wavefront
+
+    /// Whether it takes the steps of a sequence one after the other and needs nothing else of it.
+    var runsForwardAlone: Bool { configuration.bidirectional == nil && !configuration.reversed && !configuration.concatInput }
+
+    /// Of the last forward pass.
+    var layout: SequenceLayout? { directions[0].layout }
+
+    /// Makes the pass over `sequence`.
+    func prepare(_ sequence: SequenceValue, _ context: PassContext) throws -> RecurrentPass { try directions[0].prepare(sequence, context) }
+
+    /// Takes some steps of it.
+    func forward(steps: Range<Int>) throws { try directions[0].forward(steps: steps) }
+
+    /// What it hands on after all steps.
+    func output(_ sequence: SequenceValue) throws -> LayerValue {
+        let finalState = directions[0].finalState
+        if configuration.output == .last { return .vector(finalState) }
+        return .sequence(SequenceValue(.dense(try directions[0].outputInTime()), layout: sequence.layout, finalState: finalState))
+    }
+
+    /// Makes the backward pass from the gradient of what was handed on, which may come in parts as well.
+    /// - Returns: where the gradient of the input will be.
+    func prepareBackward(_ gradient: LayerGradient) throws -> LayerGradient? {
+        let isLast = configuration.output == .last
+        return try directions[0].prepareBackward(dOutput: isLast ? nil : gradient.values, dFinal: isLast ? gradient.values : gradient.finalState,
+                                                 wantsInputGradient: wantsInputGradient).map { LayerGradient(values: $0) }
+    }
+
+    /// Takes some steps of it, those at the end first.
+    func backward(steps: Range<Int>) throws { try directions[0].backward(steps: steps) }
 
     func forget() {
         input = nil
@@ -71,10 +118,15 @@ final class Recurrent: Layer {
         }
         let finals = try split(dFinal, of: { $0.finalState }, "dFinal")
         let sequences = try split(dValues, of: { try $0.outputInTime() }, "dValues")
-        for (place, direction) in directions.enumerated() {
+        var dInputs: (Tensor?, Tensor?)
+        try eachDirection { place, direction in
             let dInput = try direction.backward(dOutput: place == 0 ? sequences.first : sequences.second,
                                                 dFinal: place == 0 ? finals.first : finals.second,
                                                 wantsInputGradient: wantsInputGradient)
+            if place == 0 { dInputs.0 = dInput } else { dInputs.1 = dInput }
+        }
+        for place in directions.indices {
+            let dInput = place == 0 ? dInputs.0 : dInputs.1
             if let dInput, let sum = total {
                 try backend.copyColumns(dInput, from: 0, to: sum, at: 0, width: inputWidth, scale: 1, accumulate: true)
             } else {

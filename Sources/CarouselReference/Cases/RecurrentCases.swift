@@ -55,9 +55,16 @@ extension Conformance {
             (make([4, 4, 4], 5, 6, .everything), .quick),
             (make([5, 4, 4, 2, 1, 0, 0], 3, 17, .everything), .quick),
             (make([6, 3, 3, 1], 16, 16, .classifier), .quick),
+            (make([5, 4, 4, 2, 1, 0, 0], 3, 17, .everything.union(.opaque)), .quick),
+            (make([6, 3, 3, 1], 16, 33, .classifier.union([.opaque, .dy])), .quick),
+            (make([40, 40, 36, 9], 20, 65, .classifier.union(.opaque)), .quick),
             (make([3, 2, 0], 4, 5, .everything.union(.indexed).subtracting([.bIH, .h0])), .tiny),
             (make([3, 2, 0], 4, 5, [.bIH, .dy, .dInput, .frozenBiases, .c0]), .tiny),
             (make([2, 1], 3, 4, [.dcT, .h0]), .tiny),
+            (make([4, 4, 4], 5, 6, .everything.union(.mask)), .quick),
+            (make([6, 3, 3, 1], 16, 16, .classifier.union(.mask)), .quick),
+            (make([4, 2, 2, 1, 0], 3, 17, .everything.union(.mask)), .tiny),
+            (make([3, 2, 0], 4, 5, [.bIH, .dy, .dInput, .mask]), .tiny),
             (make([0, 0], 3, 4, .everything), .tiny),
             (make([], 3, 4, .classifier), .tiny),
             (make([1], 1, 1, .everything), .tiny),
@@ -79,6 +86,8 @@ extension Conformance {
             let lengths = lengths(T, B, style: Int(generator.next() >> 62), &generator)
             var options = options(&generator)
             if variant.cell.kind != .lstm { options.subtract([.c0, .dcT, .dc0]) }
+            if sample % 3 == 2 { options.insert(.opaque) }
+            if sample % 4 == 3 { options.insert(.mask) }
             let R = variant.projects ? max(1, H * 2 / 3) : nil
             let item = RecurrentCase(cell: variant.cell, lengths: lengths, input: I, hidden: H, projection: R, options: options)
             // Thousands of relus always have one near its kink: those cases stay smaller.

@@ -46,6 +46,10 @@ struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
     static let dc0 = RecurrentOptions(rawValue: 1 << 10)
     /// The biases are given but not trained.
     static let frozenBiases = RecurrentOptions(rawValue: 1 << 11)
+    /// Recurrent dropout.
+    static let mask = RecurrentOptions(rawValue: 1 << 12)
+    /// What the forward pass keeps is the backend's own affair, as in a training.
+    static let opaque = RecurrentOptions(rawValue: 1 << 13)
 
     static let everything = RecurrentOptions(rawValue: (1 << 11) - 1).subtracting(.indexed)
     /// What classification of text by the last state trains with.
@@ -57,6 +61,8 @@ struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
     ]
 
     var description: String {
+        if contains(.opaque) { return subtracting(.opaque).description + " opaque" }
+        if contains(.mask) { return subtracting(.mask).description + " mask" }
         if self == .everything { return " everything" }
         if self == .classifier { return " classifier" }
         return Self.names.filter { contains($0.0) }.map { " " + $0.1 }.joined()
@@ -64,13 +70,18 @@ struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
 }
 
 extension RecurrentCase {
-    /// Training forward, inference forward, backward.
+    /// Training forward, inference forward unless there is a mask, backward.
     func run(_ run: CaseRun) throws {
         let layout = SequenceLayout(lengths: lengths)
         let pass = try makePass(run, layout)
         try run.backend.recurrentForward(pass)
         try run.settle()
+        // A mask belongs to training.
+        if pass.mask == nil { try infer(run, pass, layout) }
+        try run.backend.recurrentBackward(pass, into: makeGradients(run, pass, layout))
+    }
 
+    private func infer(_ run: CaseRun, _ pass: RecurrentPass, _ layout: SequenceLayout) throws {
         var inference = pass
         inference.activations = nil
         inference.y = try stateOutput(run, "y in inference", pass.y.shape, run.recurrentTolerance, .packed(layout, width: state))
@@ -83,8 +94,6 @@ extension RecurrentCase {
         // What a model answers must not depend on whether it also learns.
         try recordDifference(run, "y, inference - training", inference.y, pass.y, .packed(layout, width: state))
         try recordDifference(run, "hT, inference - training", inference.hT, pass.hT, .grid("b", "unit", width: state))
-
-        try run.backend.recurrentBackward(pass, into: makeGradients(run, pass, layout))
     }
 
     private func recordDifference(_ run: CaseRun, _ name: String, _ a: Tensor, _ b: Tensor, _ meaning: IndexMeaning) throws {
@@ -130,24 +139,36 @@ extension RecurrentCase {
             bIH: try options.contains(.bIH) ? run.input("bIH", [G * H], scale: 0.5) : nil,
             bHH: try options.contains(.bHH) ? run.input("bHH", [G * H], scale: 0.5) : nil)
         let unit = IndexMeaning.packed(layout, width: H)
+        func kept(_ name: String, _ width: Int, _ meaning: IndexMeaning) throws -> Tensor {
+            guard !options.contains(.opaque) else { return try run.scratch(name, [N, width]) }
+            return try stateOutput(run, name, [N, width], run.recurrentTolerance, meaning)
+        }
         let activations = RecurrentActivations(
-            gates: try stateOutput(run, "gates", [N, G * H], run.recurrentTolerance, .packedGates(layout, cell, hidden: H)),
-            previousH: try stateOutput(run, "previousH", [N, R], run.recurrentTolerance, .packed(layout, width: R)),
-            c: try cell.kind == .lstm ? stateOutput(run, "c", [N, H], run.recurrentTolerance, unit) : nil,
-            candidate: try cell.kind == .gru ? stateOutput(run, "candidate", [N, H], run.recurrentTolerance, unit) : nil,
-            hidden: try projection == nil ? nil : stateOutput(run, "hidden", [N, H], run.recurrentTolerance, unit))
+            gates: try kept("gates", G * H, .packedGates(layout, cell, hidden: H)),
+            previousH: try kept("previousH", R, .packed(layout, width: R)),
+            c: try cell.kind == .lstm ? kept("c", H, unit) : nil,
+            candidate: try cell.kind == .gru ? kept("candidate", H, unit) : nil,
+            hidden: try projection == nil ? nil : kept("hidden", H, unit),
+            isOpaque: options.contains(.opaque))
         return RecurrentPass(
             cell: cell, layout: packed, input: x, weights: weights,
             h0: try options.contains(.h0) ? run.input("h0", [B, R]) : nil,
             c0: try options.contains(.c0) && cell.kind == .lstm ? run.input("c0", [B, H]) : nil,
+            mask: try options.contains(.mask) ? run.input("mask", mask(run, B * R), [B, R]) : nil,
             y: try stateOutput(run, "y", [N, R], run.recurrentTolerance, .packed(layout, width: R)),
             hT: try stateOutput(run, "hT", [B, R], run.recurrentTolerance, .grid("b", "unit", width: R)),
             cT: try cell.kind == .lstm ? stateOutput(run, "cT", [B, H], run.recurrentTolerance, .grid("b", "unit", width: H)) : nil,
             activations: activations)
     }
 
+    /// 0 or 1 / (1 − 0.4).
+    private func mask(_ run: CaseRun, _ count: Int) -> [Double] {
+        run.draw(count).map { $0 < -0.2 ? 0 : 1 / 0.6 }
+    }
+
     private func makeGradients(_ run: CaseRun, _ pass: RecurrentPass, _ layout: SequenceLayout) throws -> RecurrentGradients {
         let B = lengths.count, H = hidden, R = state, isLSTM = cell.kind == .lstm
+        let tolerance = options.contains(.opaque) ? Tolerance.opaqueRecurrent(run.backend.precision) : run.recurrentTolerance
         // Sums over the gates, each a gradient of about 0.1 times a weight.
         let inputSum = 0.05 * Double(cell.gateCount * H).squareRoot() * inputScale
         let stateSum = 0.05 * Double(cell.gateCount * H).squareRoot() * stateScale
@@ -160,29 +181,29 @@ extension RecurrentCase {
         }
         let bias = IndexMeaning.gateRows(cell, hidden: H, width: 1, "bias")
         let weights = RecurrentWeights(
-            wIH: try weightGradient(run, "dwIH", pass.weights.wIH.shape, run.recurrentTolerance,
+            wIH: try weightGradient(run, "dwIH", pass.weights.wIH.shape, tolerance,
                                      .gateRows(cell, hidden: H, width: input, "input")),
-            wHH: try weightGradient(run, "dwHH", pass.weights.wHH.shape, run.recurrentTolerance,
+            wHH: try weightGradient(run, "dwHH", pass.weights.wHH.shape, tolerance,
                                      .gateRows(cell, hidden: H, width: R, "state")),
             wHR: try pass.weights.wHR.map {
-                try weightGradient(run, "dwHR", $0.shape, run.recurrentTolerance, .grid("state", "unit", width: H))
+                try weightGradient(run, "dwHR", $0.shape, tolerance, .grid("state", "unit", width: H))
             },
             bIH: try pass.weights.bIH.flatMap {
-                trainsBiases ? try weightGradient(run, "dbIH", $0.shape, run.recurrentTolerance, bias) : nil
+                trainsBiases ? try weightGradient(run, "dbIH", $0.shape, tolerance, bias) : nil
             },
             bHH: try pass.weights.bHH.flatMap {
-                trainsBiases ? try weightGradient(run, "dbHH", $0.shape, run.recurrentTolerance, bias) : nil
+                trainsBiases ? try weightGradient(run, "dbHH", $0.shape, tolerance, bias) : nil
             })
         return RecurrentGradients(
             dy: try options.contains(.dy) ? run.input("dy", pass.y.shape) : nil,
             dhT: try options.contains(.dhT) ? run.input("dhT", [B, R]) : nil,
             dcT: try options.contains(.dcT) && isLSTM ? run.input("dcT", [B, H]) : nil,
             dInput: try options.contains(.dInput)
-                ? run.output("dInput", inputShape, run.recurrentTolerance, inputMeaning, smallestScale: inputSum) : nil,
+                ? run.output("dInput", inputShape, tolerance, inputMeaning, smallestScale: inputSum) : nil,
             dh0: try options.contains(.dh0)
-                ? run.output("dh0", [B, R], run.recurrentTolerance, stateUnit, smallestScale: stateSum) : nil,
+                ? run.output("dh0", [B, R], tolerance, stateUnit, smallestScale: stateSum) : nil,
             dc0: try options.contains(.dc0) && isLSTM
-                ? run.output("dc0", [B, H], run.recurrentTolerance, unit, smallestScale: stateSum) : nil,
+                ? run.output("dc0", [B, H], tolerance, unit, smallestScale: stateSum) : nil,
             weights: weights)
     }
 }
