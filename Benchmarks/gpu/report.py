@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 import correctness
+import overlap
 import speed
 from bench import Bench
 from correctness import Step
@@ -26,7 +27,7 @@ from sections import Report, Section
 SHORTEST_STEP = 90.0
 """Seconds that a step may always take, as long as there are any."""
 
-STEPS: list[Step] = correctness.FIRST + speed.STEPS + correctness.LAST
+STEPS: list[Step] = correctness.FIRST + speed.KERNELS + overlap.STEPS + speed.TRAININGS + correctness.LAST
 
 
 def arguments() -> argparse.Namespace:

@@ -302,11 +302,12 @@ def step(name: str, title: str, seconds: float, run: Callable[[Bench, Section], 
     return Step(name, title, False, seconds, run)
 
 
-STEPS = [step("probes", "What the device can do: launches, barriers, instructions", 150, probes),
-         step("products", "Matrix products beside PyTorch", 150, products),
-         step("layers", "Recurrent layers beside PyTorch", 300, five_sizes),
-         step("deepbench", "DeepBench's layers beside PyTorch", 400, deepbench),
-         step("stack", "Three LSTMs of 1150 units beside PyTorch", 60, stack),
-         step("phases", "A training step by its phases", 60, phases),
-         step("epoch", "An epoch", 240, epoch),
-         step("tune", "Tuning", 240, tune)]
+KERNELS = [step("probes", "What the device can do: launches, barriers, instructions", 150, probes),
+           step("products", "Matrix products beside PyTorch", 150, products),
+           step("layers", "Recurrent layers beside PyTorch", 300, five_sizes),
+           step("deepbench", "DeepBench's layers beside PyTorch", 400, deepbench),
+           step("stack", "Three LSTMs of 1150 units beside PyTorch", 60, stack)]
+
+TRAININGS = [step("phases", "A training step by its phases", 60, phases),
+             step("epoch", "An epoch", 240, epoch),
+             step("tune", "Tuning", 240, tune)]

@@ -48,6 +48,8 @@ public final class OpenCLBackend: MemoryPlanner {
     public let overlaps: Bool
     /// Lanes that the pieces of the current `overlap` share; 1 = there is none.
     var overlapping = 1
+    /// Behind what was asked for before the last `ahead`.
+    var lastAhead: Lanes.Mark?
     /// Told what a user should know of the device; writes to the standard error unless set.
     public var notice: (String) -> Void = { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
 
@@ -215,6 +217,8 @@ extension OpenCLBackend {
     public func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) throws {
         try checkTransfer(bytes.count, tensor)
         let buffer = try buffer(of: tensor)
+        // Writes ahead overtake what does not use their tensors, and nothing else.
+        if !lanes.order.isAfter(buffer.used) { try join() }
         memory.note(lanes.order.advance(), in: buffer)
         guard holdsValues else { return }
         try lanes.write(bytes, to: buffer, at: tensor.offset * tensor.type.byteCount)

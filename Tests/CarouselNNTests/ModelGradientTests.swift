@@ -119,6 +119,10 @@ import Testing
         // A text of one step has no state before it.
         let short: [[Int32]] = [[2], [5]]
         #expect(try states(0.5, PassContext(mode: .training, seed: 1), tokens: short) == states(0, PassContext(mode: .training), tokens: short))
+        let layer = LayerConfiguration.recurrent(.lstm, RecurrentConfiguration(units: 6, recurrentDropout: 0.5))
+        let model = try SequenceClassifier(ModelConfiguration(layers: [Self.embedding, layer]), input: .tokens(vocabulary: 9), classes: 3, seed: 1,
+                                           on: ReferenceBackend())
+        #expect(try model.summary(batch: 2, steps: 3, moments: 2).layers[1].plan?.hasSuffix("recurrent dropout 0.5") == true)
     }
 
     @Test func inferenceEqualsTrainingWithoutDropout() throws {

@@ -66,6 +66,33 @@ struct OverlapTests {
         }
     }
 
+    /// Writes ahead overtake what does not use their tensors, and wait for what does.
+    @Test func writesAheadWaitForTheirTensors() throws {
+        let backend = try Self.backend("on"), count = 1 << 16, size: Shape = [count]
+        let turns = try (0..<2).map { _ in try backend.makeTensor(shape: size) }, sum = try backend.makeTensor([Float](repeating: 0, count: count), shape: size)
+        for step in 1...9 {
+            // Twice the same one now and then: it is still in use.
+            let x = turns[step % 4 == 3 ? 0 : step % 2]
+            try backend.ahead { try backend.write([Float](repeating: Float(step), count: count), to: x) }
+            for _ in 0..<3 { try backend.copyColumns(x.reshaped([1, count]), from: 0, to: sum.reshaped([1, count]), at: 0, width: count, scale: 1, accumulate: true) }
+        }
+        #expect(try backend.readFloats(sum) == [Float](repeating: 135, count: count))
+    }
+
+    /// More than the memory for writes holds, in pieces of all sizes, none of them waited for.
+    @Test func manyWritesArriveWhole() throws {
+        let backend = try Self.backend("off"), sizes = [1, 1000, 3 << 18, 1 << 20, 7, 5 << 18]
+        var written: [(Tensor, Int32)] = []
+        for round in 0..<6 {
+            for (place, size) in sizes.enumerated() {
+                let tensor = try backend.makeTensor(shape: [size], type: .int32), value = Int32(10 * round + place)
+                try backend.write([Int32](repeating: value, count: size), to: tensor)
+                written.append((tensor, value))
+            }
+        }
+        for (tensor, value) in written { #expect(try backend.readIntegers(tensor).allSatisfy { $0 == value }) }
+    }
+
     /// After an error the device is as usable as before.
     @Test func errorsLeaveNothingBehind() throws {
         let backend = try Self.backend("on"), x = try backend.makeTensor(shape: [64])

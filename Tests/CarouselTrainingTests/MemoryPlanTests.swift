@@ -17,6 +17,7 @@ import Testing
         for family in OpenCLBackend.KernelFamily.allCases {
             var environment = ProcessInfo.processInfo.environment
             environment["CAROUSEL_KERNEL_FAMILY"] = family.rawValue
+            environment["CAROUSEL_OVERLAP"] = family == .gpu ? "on" : "off"
             result.append(try OpenCLBackend(device: 0, cacheDirectory: nil, environment: environment))
         }
         return result

@@ -124,8 +124,9 @@ import Testing
                                            "--steps", "6", "--seconds", "0.02", "--json"] + training + settings)
             #expect(outcome.status == 0, "\(outcome.errors)")
             let report = try object(outcome.output)
-            guard let allocations = try facts(report)["heap allocations per step, training thread"] else { continue }
-            #expect(allocations == 0, "\(try rows(report).compactMapValues { $0["allocations"] as? Double }.filter { $0.value > 0 })")
+            let allocations = try #require(try facts(report)["heap allocations per step, training thread"])
+            let places = try rows(report).compactMapValues { $0["allocations"] as? Double }.filter { $0.value > 0 }
+            #expect(allocations == 0, "\(places)")
         }
         #endif
     }

@@ -28,6 +28,8 @@
     X(clEnqueueNDRangeKernel)        \
     X(clEnqueueReadBuffer)           \
     X(clEnqueueWriteBuffer)          \
+    X(clEnqueueMapBuffer)            \
+    X(clEnqueueUnmapMemObject)       \
     X(clEnqueueMarkerWithWaitList)   \
     X(clGetEventProfilingInfo)       \
     X(clReleaseEvent)                \

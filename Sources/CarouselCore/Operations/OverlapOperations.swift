@@ -33,6 +33,10 @@ public protocol OverlapOperations {
     /// writes, and nobody writes what it reads or writes.
     func aside(_ body: () throws -> Void) throws
 
+    /// Runs writes which the device may do while it still computes what was asked for before; what is asked for after sees
+    /// them. They wait only for what was asked for before the last such call, and for whatever uses their tensors.
+    func ahead(_ writes: () throws -> Void) throws
+
     /// Steps that layers on top of each other take at a time, where they are to run as a wavefront over layers and time; nil =
     /// one layer after the other. The same for the same shapes.
     func wavefrontSteps(of stack: [RecurrentPass]) -> Int?
@@ -52,6 +56,9 @@ extension Backend {
 
     /// At once.
     public func aside(_ body: () throws -> Void) throws { try body() }
+
+    /// In order.
+    public func ahead(_ writes: () throws -> Void) throws { try writes() }
 
     /// One layer after the other.
     public func wavefrontSteps(of stack: [RecurrentPass]) -> Int? { nil }

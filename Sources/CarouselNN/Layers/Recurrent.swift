@@ -214,6 +214,7 @@ final class Recurrent: Layer {
     var activationBytes: Int { directions.reduce(workspace.byteCount) { $0 + $1.activationBytes } }
 
     func plan(batch: Int) -> String? {
-        backend.recurrentPlan(cell: directions[0].cell, input: inputWidth, hidden: configuration.units, state: stateWidth, batch: batch)
+        let plan = backend.recurrentPlan(cell: directions[0].cell, input: inputWidth, hidden: configuration.units, state: stateWidth, batch: batch)
+        return configuration.recurrentDropout > 0 ? plan + ", recurrent dropout \(configuration.recurrentDropout)" : plan
     }
 }

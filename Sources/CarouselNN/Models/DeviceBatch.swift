@@ -45,6 +45,11 @@ public struct DeviceBatch {
 public final class BatchWorkspace {
     let layout, index, reversed, values: Workspace
 
+    /// As many as a training on `backend` uses in turns.
+    public static func turns(on backend: any Backend) -> [BatchWorkspace] {
+        (0 ..< (backend.overlaps ? 2 : 1)).map { _ in BatchWorkspace(backend: backend) }
+    }
+
     public init(backend: any Backend) {
         layout = Workspace(backend: backend)
         index = Workspace(backend: backend)

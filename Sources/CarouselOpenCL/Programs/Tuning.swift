@@ -76,6 +76,8 @@ extension Tuning {
         case panels
         /// Kernels over flat buffers, and (gpu) over rows and columns.
         case vectors, columns
+        /// Work in several queues. `carousel tune` measures kernels one by one, so it is chosen by lines of the table alone.
+        case overlap
     }
 
     /// The choices that kernels of `family` follow, as they are here.
@@ -110,6 +112,10 @@ extension Tuning {
         case .columns:
             guard sizes.count == 1, let group = size("GROUP", 16...1024, multipleOf: 16) else { return false }
             columnGroup = group
+        case .overlap:
+            guard sizes.count == 2, let lanes = size("LANES", 1...Lanes.pieces, multipleOf: 1),
+                  let steps = size("STEPS", 1...4096, multipleOf: 1) else { return false }
+            (self.lanes, chunkSteps) = (lanes, steps)
         case nil:
             return false
         }

@@ -84,7 +84,8 @@ extension OpenCLBackend {
         guard persistent else {
             // Two groups for each compute unit hide each other's waiting.
             let blocks = 2 * device.computeUnits / tiling.tiles
-            for phase in run.phases where holdsValues {
+            // One phase tells a planner which buffers are in use.
+            for phase in run.phases where holdsValues || phase == run.phases.lowerBound {
                 let rows = run.rows[phase]
                 let height = tiling.height(rows, groups: blocks)
                 try launch(run.step, run.defines, global: (tiling.tiles * tiling.items, (rows + height - 1) / height, 1),

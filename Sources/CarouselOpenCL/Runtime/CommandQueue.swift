@@ -28,18 +28,17 @@ final class CommandQueue {
     /// Launches since the last flush; a device starts working at a flush at the latest.
     private var unflushed = 0
     /// Copies of written host memory that queued commands may still read.
-    private var staged: [UnsafeMutableRawPointer] = []
-    private var stagedBytes = 0
+    private let staging: StagingArea
 
     /// Larger writes wait instead of being copied.
     private static let largestStagedWrite = 16 << 20
-    private static let largestStagedTotal = 64 << 20
 
     /// - Parameter number: tells the queues of a context apart.
     init(_ context: OpenCLContext, number: Int = 0) throws {
         handle = try Self.create(context, properties: 0)
         self.context = context
         self.number = number
+        staging = StagingArea(context)
     }
 
     private static func create(_ context: OpenCLContext, properties: Int32) throws -> cl_command_queue {
@@ -101,7 +100,7 @@ final class CommandQueue {
 
     deinit {
         _ = cl.clFinish(handle)
-        releaseStaged()
+        staging.removeAll(queue: handle)
         _ = cl.clReleaseCommandQueue(handle)
     }
 
@@ -111,12 +110,8 @@ final class CommandQueue {
         let waits = bytes.count > Self.largestStagedWrite
         var source = base
         if !waits {
-            if stagedBytes + bytes.count > Self.largestStagedTotal { try finish() }
-            let copy = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 64)
-            copy.copyMemory(from: base, byteCount: bytes.count)
-            staged.append(copy)
-            stagedBytes += bytes.count
-            source = UnsafeRawPointer(copy)
+            if staging.isFull(for: bytes.count) { try finish() }
+            source = staging.copy(base, count: bytes.count, queue: handle)
         }
         try OpenCLError.check(
             enqueue("write", bytes: bytes.count) {
@@ -128,15 +123,9 @@ final class CommandQueue {
 
     /// Call when everything queued is done.
     func settle() throws {
-        releaseStaged()
-        try timer?.collect()
-    }
-
-    private func releaseStaged() {
-        for copy in staged { copy.deallocate() }
-        staged.removeAll(keepingCapacity: true)
-        stagedBytes = 0
+        staging.reset(queue: handle)
         unflushed = 0
+        try timer?.collect()
     }
 
     /// Copies to the host. // sync point

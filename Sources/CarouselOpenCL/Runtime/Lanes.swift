@@ -17,6 +17,8 @@ final class Lanes {
     static let pieces = 4
     /// What work aside goes to.
     static let aside = pieces
+    /// What writes ahead of the work before them go to.
+    static let ahead = pieces + 1
 
     init(_ context: OpenCLContext) { self.context = context }
 

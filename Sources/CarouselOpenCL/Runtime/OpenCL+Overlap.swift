@@ -38,6 +38,17 @@ extension OpenCLBackend {
         }
     }
 
+    public func ahead(_ writes: () throws -> Void) throws {
+        guard overlaps, !isOverlapping else { return try writes() }
+        let before = lastAhead
+        lastAhead = try lanes.mark(queues: holdsValues)
+        try lanes.order.on(Lanes.ahead) {
+            if let before { try lanes.wait(for: before) }
+            try writes()
+        }
+        try lanes.join([Lanes.ahead], queues: holdsValues)
+    }
+
     /// Chunks of a sequence at most: each costs launches of its own, and beyond a few nothing more overlaps.
     private static var mostChunks: Int { 8 }
 

@@ -63,6 +63,7 @@ extension Conformance {
             (make([2, 1], 3, 4, [.dcT, .h0]), .tiny),
             (make([4, 4, 4], 5, 6, .everything.union(.mask)), .quick),
             (make([6, 3, 3, 1], 16, 16, .classifier.union(.mask)), .quick),
+            (make([5, 4, 4, 2, 1, 0, 0], 3, 69, .everything.union([.opaque, .mask])), .quick),
             (make([4, 2, 2, 1, 0], 3, 17, .everything.union(.mask)), .tiny),
             (make([3, 2, 0], 4, 5, [.bIH, .dy, .dInput, .mask]), .tiny),
             (make([0, 0], 3, 4, .everything), .tiny),

@@ -52,11 +52,11 @@ struct Rehearsal {
         var best = try BestModel(monitor: settings.monitor, store: model.store)
         note("copies of the weights", planner.allocatedBytes - counted)
 
-        let workspace = BatchWorkspace(backend: planner)
+        let workspaces = BatchWorkspace.turns(on: planner)
         let step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: settings.labelSmoothing)
         func train() throws {
             for shape in batches.training {
-                let batch = try model.batch(of: shape, in: workspace)
+                let batch = try workspaces.map { try model.batch(of: shape, in: $0) }[0]
                 try step.run(batch, PassContext(mode: .training), learningRate: 0, lossSum: monitor.slot)
                 try optimizer.updateAverage(decay: 1)
             }
@@ -64,7 +64,7 @@ struct Rehearsal {
         }
         try train()
         for shape in batches.evaluation {
-            let batch = try model.batch(of: shape, in: workspace)
+            let batch = try model.batch(of: shape, in: workspaces[0])
             _ = try model.loss(model.forward(batch, PassContext(mode: .inference)), batch, gradient: false)
         }
         _ = try best.offer(nil, epoch: 1, weights: try optimizer.average ?? model.store.weights)

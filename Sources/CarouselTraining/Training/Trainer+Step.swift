@@ -7,7 +7,7 @@ extension Trainer {
     /// - Throws: `Divergence`
     func take(_ batch: SequenceBatch, learningRate: Double, averageInterval: Int, monitor: StepMonitor) throws {
         let observer = model.observer, number = optimizer.step
-        let uploaded = try observer.span(.upload) { try model.upload(batch, into: batchWorkspace) }
+        let uploaded = try observer.span(.upload) { try upload(batch, place: number) }
         try step.run(uploaded, context(step: number), learningRate: learningRate, lossSum: monitor.slot)
         if configuration.training.averageDecay > 0, optimizer.step % averageInterval == 0 {
             try observer.span(.average) {
@@ -15,5 +15,13 @@ extension Trainer {
             }
         }
         try observer.span(.reading) { try monitor.add(weight: uploaded.weightSum, step: number) }
+    }
+
+    /// Where work overlaps, while the device still computes the step before, whose batch is in the other workspace.
+    private func upload(_ batch: SequenceBatch, place: Int) throws -> DeviceBatch {
+        var uploaded: DeviceBatch?
+        try backend.ahead { uploaded = try model.upload(batch, into: batchWorkspaces[place % batchWorkspaces.count]) }
+        guard let uploaded else { throw CarouselError(.internalError, "the batch was not uploaded") }
+        return uploaded
     }
 }

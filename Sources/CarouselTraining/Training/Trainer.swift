@@ -27,8 +27,8 @@ public final class Trainer {
     var rowWeights: [Float]?
     let optimizer: Optimizer
     let step: TrainingStep
-    /// Holds the batch of the current step.
-    let batchWorkspace: BatchWorkspace
+    /// Hold batches in turns: where a batch is written ahead of its step, the device may still use that of the step before.
+    let batchWorkspaces: [BatchWorkspace]
     /// Of the batches the model is trained on.
     let batchPool = BatchPool()
     private let largest: LargestBatches
@@ -89,7 +89,7 @@ public final class Trainer {
             if settings.averageDecay > 0 { try optimizer.keepAverage() }
             return (model, optimizer)
         }
-        batchWorkspace = BatchWorkspace(backend: backend)
+        batchWorkspaces = BatchWorkspace.turns(on: backend)
         step = TrainingStep(model: model, optimizer: optimizer, labelSmoothing: settings.labelSmoothing)
         lossInterval = backend.info.isGPU ? 16 : 1
         self.configuration = configuration
@@ -179,9 +179,9 @@ public final class Trainer {
     /// Lets every buffer grow to what the largest batches need, so that no step has to allocate.
     package func reserve() throws {
         try backend.reserve {
-            for shape in largest.evaluation { _ = try model.forward(model.batch(of: shape, in: batchWorkspace), PassContext(mode: .inference)) }
+            for shape in largest.evaluation { _ = try model.forward(model.batch(of: shape, in: batchWorkspaces[0]), PassContext(mode: .inference)) }
             for shape in largest.training {
-                let batch = try model.batch(of: shape, in: batchWorkspace), context = PassContext(mode: .training)
+                let batch = try batchWorkspaces.map { try model.batch(of: shape, in: $0) }[0], context = PassContext(mode: .training)
                 let (_, dLogits) = try model.loss(model.forward(batch, context), batch, gradient: true)
                 try model.store.zeroGradients()
                 if let dLogits { try model.backward(dLogits, context) }
@@ -233,7 +233,7 @@ public final class Trainer {
         guard let data, data.count > 0 else { return nil }
         let evaluated = try weights ?? average ?? model.store.weights
         guard let evaluation = try model.store.exchanging(evaluated, {
-            try Evaluator.run(model, data, in: batchWorkspace, shouldStop: shouldStop)
+            try Evaluator.run(model, data, in: batchWorkspaces[0], shouldStop: shouldStop)
         }) else { return nil }
         return ClassificationReport(labels: labels, truth: data.labels, predicted: evaluation.predicted, losses: evaluation.losses)
     }
