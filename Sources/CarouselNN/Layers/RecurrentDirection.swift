@@ -77,7 +77,7 @@ final class RecurrentDirection {
         guard var part = pass else { return }
         part.steps = steps
         if case .indexed(let rows, _) = part.input {
-            part.projection = try workspace.tensor("projection", [rows.shape[0], cell.gateCount * hidden])
+            part.projection = try workspace.tensor("projection", rows.shape[0], cell.gateCount * hidden)
         }
         try backend.recurrentForward(part)
     }
@@ -188,7 +188,7 @@ final class RecurrentDirection {
         guard var part = pass, let gradients else { return }
         part.steps = steps
         if case .indexed(let rows, _) = part.input {
-            part.projection = try workspace.tensor("projection", [rows.shape[0], cell.gateCount * hidden])
+            part.projection = try workspace.tensor("projection", rows.shape[0], cell.gateCount * hidden)
         }
         try backend.recurrentBackward(part, into: gradients)
     }
