@@ -73,14 +73,16 @@ extension OpenCLBackend {
             return RecurrentChoice(plan: .fused, reason: "work-groups did not meet in time on this device")
         case let plan?: return RecurrentChoice(plan: plan, reason: "as asked")
         case nil:
-            return RecurrentPlan.choice(work: batch * cell.gateCount * hidden * hidden, device: "\(device.vendor) \(device.name)")
+            return tabledPlan(work: batch * cell.gateCount * hidden * hidden)
         }
     }
 
-    /// Whether launches count in a step.
+    /// Whether launches count in a step: then the table has a plan with fewer of them.
     func hasLittleWork(_ pass: RecurrentPass) -> Bool {
-        pass.layout.layout.batchSize * pass.cell.gateCount * pass.hiddenWidth * pass.hiddenWidth <= Self.fusedStepLimit
+        tabledPlan(work: pass.layout.layout.batchSize * pass.cell.gateCount * pass.hiddenWidth * pass.hiddenWidth).plan != .stepwise
     }
+
+    private func tabledPlan(work: Int) -> RecurrentChoice { RecurrentPlan.choice(work: work, device: "\(device.vendor) \(device.name)") }
 
     /// Whether the persistent plan can run beside so many others like it, each with its weights in registers.
     func isResident(_ pass: RecurrentPass, beside others: Int) -> Bool {

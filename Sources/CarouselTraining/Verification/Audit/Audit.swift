@@ -168,7 +168,7 @@ public final class Audit {
         var tensor = AuditTensor(kind: kind, name: name, maximum: measure.maximum, rms: measure.rms, tolerance: base ?? AuditTolerance.exact, worst: place,
                                  got: got.indices.contains(at) ? got[at] : .nan, expected: wanted.indices.contains(at) ? wanted[at] : .nan,
                                  verdict: .passed)
-        guard let base = base.map({ AuditTolerance.rounded($0, precision, isRecorded: isRecorded) }) else {
+        guard let base = base.map({ AuditTolerance.rounded($0, kind, precision, isRecorded: isRecorded) }) else {
             tensor.verdict = measure.maximum <= tensor.tolerance ? .passed : .failed
             return tensor
         }

@@ -1,4 +1,5 @@
 import CarouselCore
+import CarouselReference
 
 /// What an audit allows. Each number has its reason, and what was measured, in Documentation/Numerics.md.
 enum AuditTolerance {
@@ -22,9 +23,12 @@ enum AuditTolerance {
     static let differences = 1e-6
 
     /// `base` for products of lower precision, where a number that differs by a rounding of float32 may round to the other
-    /// neighbour; and for numbers that were recorded in full precision.
-    static func rounded(_ base: Double, _ precision: Precision, isRecorded: Bool) -> Double {
-        precision == .float32 ? base : isRecorded ? max(base, recorded(precision)) : base + precision.unitRoundoff
+    /// neighbour, and behind a backward pass a gradient twice (`Tolerance.opaqueRecurrent`); and for numbers that were recorded in
+    /// full precision.
+    static func rounded(_ base: Double, _ kind: AuditTensor.Kind, _ precision: Precision, isRecorded: Bool) -> Double {
+        if precision == .float32 { return base }
+        if isRecorded { return max(base, recorded(precision)) }
+        return base + (kind == .gradient || kind == .steps ? Tolerance.opaqueRecurrent(precision) : precision.unitRoundoff)
     }
 
     /// A device of lower precision beside what nobody rounded.
