@@ -79,7 +79,8 @@ INLINE void write_slab(__local stored4 *slab, const float4 *quads, const int cou
 #define SLABS (PARTS * BUFFERS * (SLAB_A + SLAB_B) / UNITS_PER_FLOAT4)
 #define SUMS (PARTS > 1 ? TILE_M * TILE_N / 4 : 0)
 
-// Part p of group z sums k in [(z * PARTS + p) * depth, ... + depth).
+// Group (tile, z): tiles are numbered along the rows of c, all in dimension 0, the only one that is long on every device. Part p
+// of group z sums k in [(z * PARTS + p) * depth, ... + depth).
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, PARTS)))
 void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb, INPUT(float, bias),
                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
@@ -92,7 +93,8 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
     // 32 neighbours are 8 columns and 4 rows of items: they share most of what they read of a slab.
     const int item = get_local_id(0), part = get_local_id(2);
     const int x = item / 32 % (GROUP_N / 8) * 8 + item % 8, y = item / 32 / (GROUP_N / 8) * 4 + item / 8 % 4;
-    const int m0 = get_group_id(1) * TILE_M, n0 = get_group_id(0) * TILE_N;
+    const int tile = get_group_id(0), columns = (N + TILE_N - 1) / TILE_N;
+    const int m0 = tile / columns * TILE_M, n0 = tile % columns * TILE_N;
     const int k0 = min(K, ((int)get_group_id(2) * PARTS + part) * depth), k1 = min(K, k0 + depth);
     Reader from_a = reader(a + (transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0), lda, transpose_a, TILE_M, TILE_K, ITEMS, VECTOR == 4, item);
     Reader from_b = reader(b + (transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0), ldb, !transpose_b, TILE_N, TILE_K, ITEMS, VECTOR == 4, item);

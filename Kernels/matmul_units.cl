@@ -1,9 +1,13 @@
 // c [M, N] (= or +=) op(a) · op(b) + bias [N] on the matrix units of NVIDIA GPUs (compute capability 8.0 and up), by inline PTX:
 // mma.sync m16n8k16 on bfloat16 or float16 operands, m16n8k8 on tf32 ones (PRECISION FLOAT32), with sums in float32. Operands
-// lie in global memory as float32 and are rounded on their way into local memory, which is why they are not copied there
-// asynchronously. Used only where it builds and agrees with matmul_tiled (`MatrixUnits` on the host).
+// lie in global memory as float32. Used only where it builds and agrees with matmul_tiled (`MatrixUnits` on the host).
 //
-// A group makes a tile TILE_M x TILE_N with WARPS_M x WARPS_N warps of 32 items. Groups of dimension 2 sum `depth` k each, as
+// STAGES 0: operands go through registers, are rounded on their way into one of two slabs in local memory, and ldmatrix reads them
+// from there. STAGES 2 to 4: slabs are copied asynchronously (cp.async), STAGES - 1 of them ahead, as the float32 they are, and
+// rounded on the way out. That hides more of the latency of memory and needs no registers for what is on its way, but 16-bit
+// operands are then read from local memory in twice the bytes, by every warp that needs them. The bits are the same.
+//
+// A group makes a tile TILE_M x TILE_N with WARPS_M x WARPS_N warps of 32 items; groups are numbered and sum `depth` k each as
 // in matmul_tiled. Fragments are named as in the PTX manual (matrix fragments of mma.m16n8k8 and m16n8k16).
 //
 // EMULATED replaces the PTX by loops through local memory, so that everything else can be tested on any device.
@@ -19,6 +23,9 @@
 #ifndef WARPS_N
 #define WARPS_N 2
 #endif
+#ifndef STAGES
+#define STAGES 0
+#endif
 #ifndef EMULATED
 #define EMULATED 0
 #endif
@@ -28,15 +35,14 @@
 #define WARP_N (TILE_N / WARPS_N)
 #define ITEMS (32 * WARPS_M * WARPS_N)
 // k of a slab in local memory, and of one instruction.
-#if PRECISION == FLOAT32
+#if PRECISION == FLOAT32 || STAGES > 0
 #define TILE_K 16
-#define STEP_K 8
 typedef float operand;
 #else
 #define TILE_K 32
-#define STEP_K 16
 typedef ushort operand;
 #endif
+#define STEP_K (PRECISION == FLOAT32 ? 8 : 16)
 #define READS_A ((TILE_M * TILE_K / 4 + ITEMS - 1) / ITEMS)
 #define READS_B ((TILE_N * TILE_K / 4 + ITEMS - 1) / ITEMS)
 
@@ -44,10 +50,16 @@ typedef ushort operand;
 // different banks. Lines are k where the edge of the tile lies along the operand's rows, else (16-bit operands only) rows or
 // columns of c.
 #define LINE(width) ((width) + 8)
-#if PRECISION == FLOAT32
+#if STAGES > 0
+#define SLAB(edge) (TILE_K * (edge))
+#define SLABS STAGES
+#elif PRECISION == FLOAT32
 #define SLAB(edge) (TILE_K * LINE(edge))
 #else
 #define SLAB(edge) (TILE_K * LINE(edge) > (edge) * LINE(TILE_K) ? TILE_K * LINE(edge) : (edge) * LINE(TILE_K))
+#endif
+#ifndef SLABS
+#define SLABS 2
 #endif
 
 // NVIDIA's compiler knows the word itself; a compiler that keeps to the standard needs the reserved one.
@@ -61,11 +73,13 @@ typedef ushort operand;
 #define UNROLLED (EMULATED ? 1 : 64)
 
 #if EMULATED
-// What warps exchange: places of matrices, fragments.
+// What warps exchange: places of matrices, fragments. Parts without barriers stay functions, which build faster.
 typedef struct { uint at[ITEMS]; uint a[ITEMS][4]; uint b[ITEMS][2]; } Exchange;
 #define EXCHANGE(x) , __local Exchange *x
 #define EXCHANGED(x) , x
+#define PART static __attribute__((noinline))
 #else
+#define PART INLINE
 #define EXCHANGE(x)
 #define EXCHANGED(x)
 #endif
@@ -81,7 +95,9 @@ INLINE float to_operand(const float x) {
     return as_float(bits);
 #endif
 }
+#define rounded_operand(bits) as_uint(to_operand(as_float(bits)))
 #else
+#define rounded_operand(bits) (bits)
 // Two neighbours, the first in the lower half.
 INLINE uint to_operands(const float first, const float second) {
 #if EMULATED && PRECISION == BFLOAT16
@@ -102,7 +118,8 @@ INLINE uint to_operands(const float first, const float second) {
 }
 #endif
 
-INLINE void write_operands(__local operand *slab, const float4 *quads, const int count, const Reader r, const int along_edge, const int edge) {
+#if STAGES == 0
+PART void write_operands(__local operand *slab, const float4 *quads, const int count, const Reader r, const int along_edge, const int edge) {
 #pragma unroll UNROLLED
     for (int i = 0; i < count; i++) {
         const int line = r.line + i * r.step;
@@ -125,10 +142,80 @@ INLINE void write_operands(__local operand *slab, const float4 *quads, const int
 #endif
     }
 }
+#else
+// Where value k of line e lies in a slab: lines of k if the edge of the tile lies along the operand's rows, else lines of the
+// edge. Fours of neighbours change places with their line, so that a warp that reads a fragment meets every bank once. (With 16-bit
+// operands an item reads k and k + 1; even k come first then. Lines of 16 columns meet every other bank twice.)
+INLINE int place_in(const int along_edge, const int edge, const int e, const int k) {
+    if (along_edge) {
+        const int line = STEP_K == 8 ? k : k / 2 + k % 2 * (TILE_K / 2);
+        return line * edge + ((e / 4) ^ (edge >= 32 ? (line & 3) * 2 : line & 2)) * 4 + e % 4;
+    }
+    return e * TILE_K + ((k / 4) ^ ((e / 2 & 1) * 2 + (e / 4 & 1))) * 4 + k % 4;
+}
 
-#if PRECISION != FLOAT32
+// `count` floats of four, the first at p; zeros for the others. Done only behind copies_done.
+INLINE void copy_quad(__local float *place, const __global float *p, const int count, const int wide) {
+#if EMULATED
+    *(__local float4 *)place = read_quad(p, count, wide);
+#else
+    const uint to = (uint)(size_t)place;
+    if (wide) {
+        const uint bytes = 4 * min(max(count, 0), 4);
+        ASM("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(to), "l"(p), "r"(bytes) : "memory");
+    } else {
+#pragma unroll
+        for (uint i = 0; i < 4; i++) {
+            const uint bytes = (int)i < count ? 4 : 0;
+            ASM("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(to + 4 * i), "l"(bytes ? p + i : p), "r"(bytes) : "memory");
+        }
+    }
+#endif
+}
+
+// Begins to copy a slab of which `lines` and `values` of each exist.
+PART void copy_slab(__local float *slab, const int count, const Reader r, const int along_edge, const int edge, const int lines, const int values) {
+#pragma unroll UNROLLED
+    for (int i = 0; i < count; i++) {
+        const int line = r.line + i * r.step;
+        if (edge * TILE_K / 4 % ITEMS != 0 && line >= (along_edge ? TILE_K : edge)) break;
+        const int exist = line < lines ? values - r.place : 0;
+        // Addresses of what does not exist are not formed.
+        copy_quad(slab + (along_edge ? place_in(1, edge, r.place, line) : place_in(0, edge, line, r.place)),
+                  exist > 0 ? r.p + (size_t)(i * r.step) * r.stride : r.p, exist, r.wide);
+    }
+}
+
+// Ends the list of copies of one slab.
+INLINE void copies_begun(void) {
+#if !EMULATED
+    ASM("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+// Waits until at most the last STAGES - 2 lists of this item are still on their way.
+INLINE void copies_done(void) {
+#if !EMULATED
+    ASM("cp.async.wait_group %0;" :: "n"(STAGES - 2) : "memory");
+#endif
+}
+
+// What one register of a fragment holds: k of line e, with 16-bit operands k + 1 too.
+PART uint fragment_at(const __local float *slab, const int along_edge, const int edge, const int e, const int k) {
+#if PRECISION == FLOAT32
+    return as_uint(to_operand(slab[place_in(along_edge, edge, e, k)]));
+#else
+    if (along_edge) return to_operands(slab[place_in(1, edge, e, k)], slab[place_in(1, edge, e, k + 1)]);
+    const float2 pair = *(const __local float2 *)(slab + place_in(0, edge, e, k));
+    return to_operands(pair.x, pair.y);
+#endif
+}
+#endif
+
+#if PRECISION != FLOAT32 || STAGES > 0
 // Four matrices of 8 x 8 values into four registers; item 8 j + i of a warp names row i of matrix j. Each item gets two
-// neighbours of row item / 4 of every matrix, or of its transpose.
+// neighbours of row item / 4 of every matrix, or of its transpose. A row of 16 bytes can as well be four floats, of which each
+// item gets one; those are not transposed.
 INLINE void load_matrices(uint *r, const __local operand *row, const int transposed, const int item
                           EXCHANGE(exchange), const __local operand *base) {
 #if EMULATED
@@ -138,8 +225,12 @@ INLINE void load_matrices(uint *r, const __local operand *row, const int transpo
     for (int j = 0; j < 4; j++) {
         const __local uint *rows = exchange->at + warp + 8 * j;
         const int low = lane % 4 * 2, line = lane / 4;
+#if STAGES > 0
+        r[j] = as_uint(base[rows[line] + lane % 4]);
+#else
         r[j] = transposed ? base[rows[low] + line] | (uint)base[rows[low + 1] + line] << 16
                           : base[rows[line] + low] | (uint)base[rows[line] + low + 1] << 16;
+#endif
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 #else
@@ -201,7 +292,7 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
                   const int depth, const int transpose_a, const int transpose_b) {
     // Aligned for 16 bytes per lane.
-    __local float4 memory[2 * (SLAB(TILE_M) + SLAB(TILE_N)) * (STEP_K == 8 ? 4 : 2) / 16];
+    __local float4 memory[SLABS * (SLAB(TILE_M) + SLAB(TILE_N)) * sizeof(operand) / 16];
 #if EMULATED
     __local Exchange exchanged;
     __local Exchange *exchange = &exchanged;
@@ -211,7 +302,8 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
     BIND(bias);
     BIND(c);
     const int item = get_local_id(0), lane = item % 32, warp = item / 32;
-    const int m0 = get_group_id(1) * TILE_M, n0 = get_group_id(0) * TILE_N;
+    const int tile = get_group_id(0), columns = (N + TILE_N - 1) / TILE_N;
+    const int m0 = tile / columns * TILE_M, n0 = tile % columns * TILE_N;
     // This warp's part of the tile.
     const int wm = warp / WARPS_N * WARP_M, wn = warp % WARPS_N * WARP_N;
     const int k0 = min(K, (int)get_group_id(2) * depth), k1 = min(K, k0 + depth);
@@ -221,7 +313,6 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
     c += get_group_id(2) * (size_t)M * ldc;
 
     __local operand *slabs = (__local operand *)memory;
-    float4 next_a[READS_A], next_b[READS_B];
     float sum[WARP_M / 16][WARP_N / 8][4];
 #pragma unroll UNROLLED
     for (int i = 0; i < WARP_M / 16; i++)
@@ -231,6 +322,28 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
             for (int e = 0; e < 4; e++) sum[i][j][e] = 0.0f;
 
     int ks = k1 - k0, buffer = 0;
+#if STAGES > 0
+    // k of the slab that is copied next.
+    int kc = 0;
+#define COPY_NEXT()                                                                                                            \
+    if (kc < depth) {                                                                                                          \
+        __local float *slab = slabs + kc / TILE_K % STAGES * (SLAB(TILE_M) + SLAB(TILE_N));                                    \
+        copy_slab(slab, READS_A, from_a, transpose_a, TILE_M, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);           \
+        copy_slab(slab + SLAB(TILE_M), READS_B, from_b, !transpose_b, TILE_N, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0); \
+        from_a.p += step_a;                                                                                                    \
+        from_b.p += step_b;                                                                                                    \
+        ks -= TILE_K;                                                                                                          \
+        kc += TILE_K;                                                                                                          \
+    }                                                                                                                          \
+    copies_begun();
+    for (int s = 0; s < STAGES - 1; s++) { COPY_NEXT() }
+    for (int kb = 0; kb < depth; kb += TILE_K) {
+        copies_done();
+        // Everybody has this slab now, and nobody still reads the one before, whose place is the next to be written.
+        barrier(CLK_LOCAL_MEM_FENCE);
+        COPY_NEXT()
+#else
+    float4 next_a[READS_A], next_b[READS_B];
     read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
     read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
     write_operands(slabs, next_a, READS_A, from_a, transpose_a, TILE_M);
@@ -245,6 +358,7 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
             read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
             read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
         }
+#endif
         const __local operand *slab_a = slabs + buffer * (SLAB(TILE_M) + SLAB(TILE_N)), *slab_b = slab_a + SLAB(TILE_M);
 #pragma unroll UNROLLED
         for (int k = 0; k < TILE_K; k += STEP_K) {
@@ -252,7 +366,18 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
 #pragma unroll UNROLLED
             for (int i = 0; i < WARP_M / 16; i++) {
                 const int m = wm + i * 16;
-#if PRECISION == FLOAT32
+#if STAGES > 0
+                // Registers go through rows, then through the halves of k.
+                if (STEP_K == 8 && !transpose_a) {
+                    load_matrices(left[i], slab_a + place_in(0, TILE_M, m + lane % 16, k + lane / 16 * 4), 0, item EXCHANGED(exchange), slabs);
+#pragma unroll UNROLLED
+                    for (int r = 0; r < 4; r++) left[i][r] = rounded_operand(left[i][r]);
+                } else {
+#pragma unroll UNROLLED
+                    for (int r = 0; r < 4; r++)
+                        left[i][r] = fragment_at(slab_a, transpose_a, TILE_M, m + lane / 4 + r % 2 * 8, k + lane % 4 * (STEP_K / 8) + r / 2 * (STEP_K / 2));
+                }
+#elif PRECISION == FLOAT32
                 const __local float *place = slab_a + (k + lane % 4) * LINE(TILE_M) + m + lane / 4;
                 left[i][0] = as_uint(place[0]);
                 left[i][1] = as_uint(place[8]);
@@ -270,7 +395,18 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
             for (int j = 0; j < WARP_N / 16; j++) {
                 const int n = wn + j * 16;
                 uint right[4];
-#if PRECISION == FLOAT32
+#if STAGES > 0
+                // Both halves of k of the first eight columns, then of the second.
+                if (STEP_K == 8 && transpose_b) {
+                    load_matrices(right, slab_b + place_in(0, TILE_N, n + lane % 8 + lane / 16 * 8, k + lane / 8 % 2 * 4), 0, item EXCHANGED(exchange), slabs);
+#pragma unroll UNROLLED
+                    for (int r = 0; r < 4; r++) right[r] = rounded_operand(right[r]);
+                } else {
+#pragma unroll UNROLLED
+                    for (int r = 0; r < 4; r++)
+                        right[r] = fragment_at(slab_b, !transpose_b, TILE_N, n + lane / 4 + r / 2 * 8, k + lane % 4 * (STEP_K / 8) + r % 2 * (STEP_K / 2));
+                }
+#elif PRECISION == FLOAT32
                 const __local float *place = slab_b + (k + lane % 4) * LINE(TILE_N) + n + lane / 4;
                 right[0] = as_uint(place[0]);
                 right[1] = as_uint(place[4 * LINE(TILE_N)]);
@@ -290,12 +426,16 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
                 }
             }
         }
+#if STAGES > 0
+        buffer = (buffer + 1) % STAGES;
+#else
         buffer = 1 - buffer;
         if (more) {
             write_operands(slabs + buffer * (SLAB(TILE_M) + SLAB(TILE_N)), next_a, READS_A, from_a, transpose_a, TILE_M);
             write_operands(slabs + buffer * (SLAB(TILE_M) + SLAB(TILE_N)) + SLAB(TILE_M), next_b, READS_B, from_b, !transpose_b, TILE_N);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
+#endif
     }
 #pragma unroll UNROLLED
     for (int i = 0; i < WARP_M / 16; i++)

@@ -80,14 +80,14 @@ typedef struct {
     int first_stride, second_stride, split, from, to;
 } Operand;
 
-static float operand_at(const Operand *x, const int b, const int k) {
+INLINE float operand_at(const Operand *x, const int b, const int k) {
     if (k < x->from || k >= x->to) return 0.0f;
     return k < x->split ? x->first[(size_t)b * x->first_stride + k]
                         : x->second[(size_t)b * x->second_stride + k - x->split];
 }
 
 // The weights of one block of k of one tile, which begin at `packed`.
-static void load_weights(weight *w, const __global weight *packed) {
+INLINE void load_weights(weight *w, const __global weight *packed) {
     packed += get_local_id(0);
     UNROLLED
     for (int i = 0; i < KEPT; i++) w[i] = packed[i * ITEMS];
@@ -95,7 +95,7 @@ static void load_weights(weight *w, const __global weight *packed) {
 
 // The sums of `rows` <= ROWS rows from b0 on, each in SLICES parts; 0 if there are no rows. `packed`: the tile's weights in
 // `blocks` blocks, read here unless there is one and w holds it.
-static void tile_sums(const Operand *x, const int b0, const int rows, const __global weight *packed, const int blocks,
+INLINE void tile_sums(const Operand *x, const int b0, const int rows, const __global weight *packed, const int blocks,
                       weight *w, __local float4 *operand, __local float *partial) {
     const int item = get_local_id(0), slice = item / COLUMNS;
     __local float *staged = (__local float *)operand;
@@ -137,7 +137,7 @@ static void tile_sums(const Operand *x, const int b0, const int rows, const __gl
 }
 
 // The sum of one column of one row.
-static float whole_sum(const __local float *partial, const int r, const int column) {
+INLINE float whole_sum(const __local float *partial, const int r, const int column) {
     float sum = partial[r * ITEMS + column];
     for (int slice = 1; slice < SLICES; slice++) sum += partial[r * ITEMS + slice * COLUMNS + column];
     return sum;

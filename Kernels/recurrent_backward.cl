@@ -57,7 +57,7 @@ static Operand gradients(const Backward *f, const int t, const int part) {
 }
 
 // Rows b0 ..< b1 of the units of `tile` in one phase. w holds the tile's weights if they are one block.
-static void backward_phase(const Backward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
+INLINE void backward_phase(const Backward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
                            __local float4 *operand, __local float *partial) {
     const int H = f->H, t = step_of(phase, f->T), part = phase % CELL_PHASES, n0 = t < 0 ? 0 : f->offsets[t];
     // Rows that end with this step have no step after it.
@@ -100,12 +100,13 @@ void recurrent_backward_step(BACKWARD_OPERANDS, const int phase, const int heigh
 #endif
 
 #if PLAN != FUSED_PLAN
-// `phases` phases, for groups (p, block of `height` rows) that are resident together; `workers` of them share a block of
+// Phases `from` ..< `phases`, for groups (p, block of `height` rows) that are resident together; `workers` of them share a block of
 // rows. With `rescue` one group for each block of rows does what those of the launch before left undone, and waits for
 // nobody.
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void recurrent_backward_sequence(BACKWARD_OPERANDS, const int phases, const int height, const int workers,
-                                 const int rescue, const int limit, OUTPUT(int, meeting), OUTPUT(int, refused)) {
+void recurrent_backward_sequence(BACKWARD_OPERANDS, const int from, const int phases, const int height,
+                                 const int workers, const int rescue, const int limit, OUTPUT(int, meeting),
+                                 OUTPUT(int, refused)) {
     __local float4 operand[ROWS * SLICES * (PITCH / 4)];
     __local float partial[ROWS * ITEMS];
     __local int together;
@@ -115,12 +116,12 @@ void recurrent_backward_sequence(BACKWARD_OPERANDS, const int phases, const int 
     BIND(refused);
     const int group = get_group_id(0), groups = get_num_groups(0), block = get_group_id(1), b0 = block * height;
     const int held = blocks == 1 && f.tiles <= groups;
-    int going = starts(meeting, refused, rescue, &together), done = 0, met = 0;
+    int going = starts(meeting, refused, rescue, &together), done = from, met = 0;
     if (going && held && group < f.tiles) load_weights(w, tile_weights(&f, group));
-    for (int phase = 0; going && phase < phases; phase++) {
+    for (int phase = from; going && phase < phases; phase++) {
         // Without rows the block has not begun yet, or has ended.
         const int b1 = min(b0 + height, rows_of(offsets, step_of(phase, T)));
-        const int waits = b1 > b0 && phase > 0 && !rescue;
+        const int waits = b1 > b0 && phase > from && !rescue;
         met += waits ? groups : 0;
         going = meet(meeting, refused, waits ? met : 0, limit, &together);
         for (int tile = group; tile < f.tiles; tile += groups) {

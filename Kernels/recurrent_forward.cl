@@ -31,7 +31,7 @@ static const __global weight *tile_weights(const Forward *f, const int tile) {
 }
 
 // Rows b0 ..< b1 of the units of `tile` in one phase. w holds the tile's weights if they are one block.
-static void forward_phase(const Forward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
+INLINE void forward_phase(const Forward *f, const int phase, const int tile, const int b0, const int b1, weight *w,
                           __local float4 *operand, __local float *partial) {
     const int H = f->H, t = phase / CELL_PHASES, part = phase % CELL_PHASES, n0 = f->offsets[t];
     const int running_on = t + 1 < f->T ? f->offsets[t + 2] - f->offsets[t + 1] : 0;
@@ -79,11 +79,11 @@ void recurrent_forward_step(FORWARD_OPERANDS, const int phase, const int height)
 #endif
 
 #if PLAN != FUSED_PLAN
-// All phases, for groups (p, block of `height` rows) that are resident together; `workers` of them share a block of rows.
+// Phases `from` ..< `phases`, for groups (p, block of `height` rows) that are resident together; `workers` of them share a block of rows.
 // With `rescue` one group for each block of rows does what those of the launch before left undone, and waits for nobody.
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void recurrent_forward_sequence(FORWARD_OPERANDS, const int height, const int workers, const int rescue, const int limit,
-                                OUTPUT(int, meeting), OUTPUT(int, refused)) {
+void recurrent_forward_sequence(FORWARD_OPERANDS, const int from, const int phases, const int height, const int workers,
+                                const int rescue, const int limit, OUTPUT(int, meeting), OUTPUT(int, refused)) {
     __local float4 operand[ROWS * SLICES * (PITCH / 4)];
     __local float partial[ROWS * ITEMS];
     __local int together;
@@ -92,14 +92,13 @@ void recurrent_forward_sequence(FORWARD_OPERANDS, const int height, const int wo
     BIND(meeting);
     BIND(refused);
     const int group = get_group_id(0), groups = get_num_groups(0), block = get_group_id(1), b0 = block * height;
-    const int phases = T * CELL_PHASES;
     const int held = blocks == 1 && f.tiles <= groups;
-    int going = starts(meeting, refused, rescue, &together), done = 0, met = 0;
+    int going = starts(meeting, refused, rescue, &together), done = from, met = 0;
     if (going && held && group < f.tiles) load_weights(w, tile_weights(&f, group));
-    for (int phase = 0; going && phase < phases; phase++) {
+    for (int phase = from; going && phase < phases; phase++) {
         // Without rows the block has not begun yet, or has ended.
         const int b1 = min(b0 + height, offsets[phase / CELL_PHASES + 1] - offsets[phase / CELL_PHASES]);
-        const int waits = b1 > b0 && phase > 0 && !rescue;
+        const int waits = b1 > b0 && phase > from && !rescue;
         met += waits ? groups : 0;
         going = meet(meeting, refused, waits ? met : 0, limit, &together);
         for (int tile = group; tile < f.tiles; tile += groups) {

@@ -12,6 +12,17 @@ OVERLOADED size_t get_global_size(uint d) { return get_num_groups(d) * get_local
 OVERLOADED void barrier(cl_mem_fence_flags flags) { __nvvm_bar_sync(0); }
 OVERLOADED void mem_fence(cl_mem_fence_flags flags) { __nvvm_membar_gl(); }
 
+#define ATOMIC(name, instruction) \
+    OVERLOADED int name(volatile __global int *p, int x) { \
+        int r; \
+        __asm__ volatile("atom.global." instruction " %0, [%1], %2;" : "=r"(r) : "l"(p), "r"(x) : "memory"); \
+        return r; \
+    }
+ATOMIC(atomic_add, "add.s32")
+ATOMIC(atomic_or, "or.b32")
+ATOMIC(atomic_xchg, "exch.b32")
+OVERLOADED int atomic_inc(volatile __global int *p) { return atomic_add(p, 1); }
+
 // A function of one or three floats, and of vectors of them by halves.
 #define HALVES_1(f, F) OVERLOADED F f(F a) { F r; r.lo = f(a.lo); r.hi = f(a.hi); return r; }
 #define VECTORS_1(f) HALVES_1(f, float2) HALVES_1(f, float4) HALVES_1(f, float8) HALVES_1(f, float16)
@@ -43,6 +54,7 @@ ORDER(int)
 ORDER(uint)
 ORDER(long)
 ORDER(ulong)
+ORDER(float)
 
 #define SELECT(T, I) OVERLOADED T select(T a, T b, I c) { return c < 0 ? b : a; }
 SELECT(float4, int4)
@@ -50,6 +62,7 @@ SELECT(float8, int8)
 SELECT(float16, int16)
 SELECT(uint4, int4)
 SELECT(uint8, int8)
+OVERLOADED int isfinite(float x) { return __builtin_fabsf(x) < __builtin_inff(); }
 OVERLOADED int isnan(float x) { return x != x; }
 #define ISNAN(T, I) OVERLOADED I isnan(T x) { return x != x; }
 ISNAN(float4, int4)

@@ -163,7 +163,8 @@ extension CPUBackend {
         product.sumsOfA = sums
         cvFill(context, columns, 0, sums)
         try multiply(product)
-        for bias in [bIH, bHH] { cvCopyColumns(context, 1, columns, 1, sums, columns, bias, columns, true) }
+        cvCopyColumns(context, 1, columns, 1, sums, columns, bIH, columns, true)
+        cvCopyColumns(context, 1, columns, 1, sums, columns, bHH, columns, true)
     }
 
     /// Gradients of W_ih and of the input; indexed rows first collect the sums over their references.

@@ -1,8 +1,8 @@
 /// A device that runs Carousel's operations: the CPU, an OpenCL device, the Double reference.
 ///
 /// One call is one whole operation (a recurrent call is one layer over one sequence), so a training
-/// step makes tens of calls and `any Backend` costs nothing. Calls take effect in order; work may be
-/// queued, and only `read` and `finish` wait for it. The compute path is synchronous: a backend and
+/// step makes tens of calls and `any Backend` costs nothing. Calls take effect in order, except for work that was said to be
+/// independent (`OverlapOperations`); work may be queued, and only `read` and `finish` wait for it. The compute path is synchronous: a backend and
 /// its tensors belong to one thread (a backend may use worker threads inside a call).
 ///
 /// Contract, the same for all operations:
@@ -14,7 +14,7 @@
 ///   beyond zeroing their *out* results.
 /// - Results depend on shapes and values only, never on the number of threads.
 public protocol Backend: AnyObject, MemoryOperations, VectorOperations, MatrixOperations, EmbeddingOperations,
-    RecurrentOperations, PoolingOperations, LossOperations, OptimizerOperations
+    RecurrentOperations, PoolingOperations, LossOperations, OptimizerOperations, OverlapOperations
 {
     var info: DeviceInfo { get }
     /// float32, or float64 on the reference.

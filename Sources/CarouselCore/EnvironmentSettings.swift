@@ -11,6 +11,9 @@ public enum EnvironmentSettings: String, CaseIterable, Sendable {
     /// `stepwise`, `fused` or `persistent`: how the gpu kernels take recurrent layers through their steps, instead of what
     /// their shapes suggest.
     case recurrentPlan = "CAROUSEL_RECURRENT_PLAN"
+    /// `on` or `off`: whether independent work of an OpenCL device goes to several command queues, instead of what suits the
+    /// device. Never changes results.
+    case overlap = "CAROUSEL_OVERLAP"
     /// `off` builds every OpenCL program anew instead of keeping it on disk.
     case kernelCache = "CAROUSEL_KERNEL_CACHE"
     /// A folder whose `.cl` files replace the embedded ones of the same name; for work on kernels.
@@ -60,8 +63,15 @@ public enum EnvironmentSettings: String, CaseIterable, Sendable {
     /// `on` (the default) or `off`.
     /// - Throws: `usage`
     public static func flag(_ setting: EnvironmentSettings) throws -> Bool {
-        switch setting.value {
-        case nil, "on": return true
+        try flag(setting, ProcessInfo.processInfo.environment) ?? true
+    }
+
+    /// `on`, `off`, or nil when not set.
+    /// - Throws: `usage`
+    public static func flag(_ setting: EnvironmentSettings, _ environment: [String: String]) throws -> Bool? {
+        switch environment[setting.rawValue] {
+        case nil, "": return nil
+        case "on": return true
         case "off": return false
         case let value?: throw CarouselError(.usage, "\(setting.rawValue) is \"\(value)\"", hint: "on or off")
         }

@@ -8,15 +8,19 @@ public struct DeviceCommand: Sendable {
     public var groupSize: [Int]
     /// Bytes of a transfer.
     public var bytes: Int?
+    /// The device's queue it ran in: 0, 1, … Commands of one queue do not overlap.
+    public var queue: Int
     /// Nanoseconds of `HostClock`: handed to the queue, sent to the device, begun, ended.
     public var queued: Int, submitted: Int, started: Int, ended: Int
 
     /// Times in nanoseconds of `HostClock`.
-    public init(name: String, workItems: [Int], groupSize: [Int], bytes: Int?, queued: Int, submitted: Int, started: Int, ended: Int) {
+    public init(name: String, workItems: [Int], groupSize: [Int], bytes: Int?, queue: Int = 0, queued: Int, submitted: Int, started: Int,
+                ended: Int) {
         self.name = name
         self.workItems = workItems
         self.groupSize = groupSize
         self.bytes = bytes
+        self.queue = queue
         self.queued = queued
         self.submitted = submitted
         self.started = started
@@ -26,7 +30,8 @@ public struct DeviceCommand: Sendable {
 
 /// A device that can tell when each of its commands ran.
 public protocol CommandRecording: Backend {
-    /// Hands every command from now on to `record`, in their order, once it is finished; nil ends that. A sync point.
+    /// Hands every command from now on to `record`, those of one queue in their order, once it is finished; nil ends that. A
+    /// sync point.
     func recordCommands(_ record: (([DeviceCommand]) -> Void)?) throws
 }
 

@@ -22,12 +22,17 @@ public enum RandomGenerator {
 
     /// A key for one purpose: mixes the parts in order (splitmix64 finaliser of Steele, Lea, Flood 2014).
     public static func key(_ parts: UInt64...) -> UInt32 {
-        var state: UInt64 = 0x9E37_79B9_7F4A_7C15
-        for part in parts {
-            state = mix(state &+ part &+ 0x9E37_79B9_7F4A_7C15)
-        }
-        return UInt32(truncatingIfNeeded: state >> 32)
+        UInt32(truncatingIfNeeded: parts.reduce(increment, mixed) >> 32)
     }
+
+    /// The key of four parts, without a list of them.
+    public static func key(_ first: UInt64, _ second: UInt64, _ third: UInt64, _ fourth: UInt64) -> UInt32 {
+        UInt32(truncatingIfNeeded: mixed(mixed(mixed(mixed(increment, first), second), third), fourth) >> 32)
+    }
+
+    private static let increment: UInt64 = 0x9E37_79B9_7F4A_7C15
+
+    private static func mixed(_ state: UInt64, _ part: UInt64) -> UInt64 { mix(state &+ part &+ increment) }
 
     static func mix(_ value: UInt64) -> UInt64 {
         var z = value

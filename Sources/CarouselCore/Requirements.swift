@@ -1,12 +1,13 @@
 /// Shape checks shared by all backends, so that each message is written once.
 public enum Requirements {
-    /// Throws `internalError` naming the operation and all shapes when `condition` is false.
-    public static func check(_ condition: Bool, _ operation: String, _ tensors: KeyValuePairs<String, Tensor?>) throws {
+    /// Throws `internalError` naming the operation and all shapes when `condition` is false; only then are they listed.
+    public static func check(_ condition: Bool, _ operation: @autoclosure () -> String,
+                             _ tensors: @autoclosure () -> KeyValuePairs<String, Tensor?>) throws {
         guard !condition else { return }
-        let shapes = tensors.compactMap { name, tensor in
+        let shapes = tensors().compactMap { name, tensor in
             tensor.map { "\(name) \($0.shape)" + ($0.type == .int32 ? " int32" : "") }
         }
-        throw CarouselError(.internalError, "\(operation): shapes do not fit: " + shapes.joined(separator: ", "))
+        throw CarouselError(.internalError, "\(operation()): shapes do not fit: " + shapes.joined(separator: ", "))
     }
 
     public static func product(_ p: MatrixProduct) throws {
@@ -35,7 +36,8 @@ public enum Requirements {
         try event(max(1, p.number), history)
     }
 
-    public static func forward(_ p: RecurrentPass) throws {
+    /// - Parameter inParts: whether the device takes ranges of steps.
+    public static func forward(_ p: RecurrentPass, inParts: Bool = false) throws {
         let n = p.layout.layout.rows, b = p.layout.layout.batchSize
         let h = p.hiddenWidth, r = p.weights.stateWidth, g = p.cell.gateCount * h
         var fits = p.weights.wIH.shape == [g, p.input.width] && p.weights.wHH.shape == [g, r]
@@ -54,6 +56,11 @@ public enum Requirements {
                 && (p.cell.kind != .lstm || a.c?.shape == [n, h]) && (p.cell.kind != .gru || a.candidate?.shape == [n, h])
                 && (p.weights.wHR == nil || a.hidden?.shape == [n, h])
         }
+        if let steps = p.steps {
+            fits = fits && inParts && !steps.isEmpty && steps.lowerBound >= 0 && steps.upperBound <= p.layout.layout.steps
+                && p.activations != nil && p.weights.wHR == nil
+            if case .indexed(let rows, _) = p.input { fits = fits && p.projection?.shape == [rows.shape[0], g] }
+        }
         let x: Tensor
         switch p.input { case .dense(let t): x = t; case .indexed(let t, _): x = t }
         try check(fits, "\(p.cell.kind.rawValue) forward, N \(n), B \(b)",
@@ -62,8 +69,9 @@ public enum Requirements {
                    "gates": p.activations?.gates])
     }
 
-    public static func backward(_ p: RecurrentPass, _ g: RecurrentGradients) throws {
-        try forward(p)
+    /// - Parameter inParts: whether the device takes ranges of steps.
+    public static func backward(_ p: RecurrentPass, _ g: RecurrentGradients, inParts: Bool = false) throws {
+        try forward(p, inParts: inParts)
         let n = p.layout.layout.rows, b = p.layout.layout.batchSize
         let h = p.hiddenWidth, r = p.weights.stateWidth
         func like(_ a: Tensor?, _ b: Tensor?) -> Bool { a == nil || (b != nil && a!.shape == b!.shape) }
@@ -75,6 +83,7 @@ public enum Requirements {
             && like(g.weights.wIH, p.weights.wIH) && like(g.weights.wHH, p.weights.wHH) && like(g.weights.wHR, p.weights.wHR)
             && like(g.weights.bIH, p.weights.bIH) && like(g.weights.bHH, p.weights.bHH)
             && (g.weights.wHR == nil) == (p.weights.wHR == nil)
+            && (p.steps == nil || g.dh0 != nil && (g.dc0 != nil || p.cell.kind != .lstm))
         try check(fits, "\(p.cell.kind.rawValue) backward, N \(n), B \(b)",
                   ["dy": g.dy, "dhT": g.dhT, "dcT": g.dcT, "dInput": g.dInput, "dh0": g.dh0, "dc0": g.dc0,
                    "dwIH": g.weights.wIH, "dwHH": g.weights.wHH, "dwHR": g.weights.wHR, "dbIH": g.weights.bIH,

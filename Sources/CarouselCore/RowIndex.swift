@@ -14,28 +14,45 @@ public struct RowIndexLists: Sendable, Equatable {
 
     /// - Parameter references: N table rows, not negative.
     public init(_ references: [Int32]) {
-        let highest = references.max() ?? -1
-        var counts = [Int32](repeating: 0, count: Int(highest) + 1)
-        for row in references { counts[Int(row)] += 1 }
-        distinct = []
-        segments = [0]
-        // counts[row] becomes the place in `order` where the row's next reference goes.
+        var scratch = Scratch()
+        self.init()
+        index(references, with: &scratch)
+    }
+
+    /// Of no references.
+    init() { (distinct, positions, order, segments) = ([], [], [], [0]) }
+
+    /// Lists that are needed while an index is made; kept for the next one.
+    struct Scratch: Sendable {
+        /// Of every table row: its references, then the place in `order` where the next one goes.
+        fileprivate var counts: [Int32] = []
+        /// Of every table row that is referred to: its place in `distinct`.
+        fileprivate var slots: [Int32] = []
+    }
+
+    /// Becomes the index of other references, in the memory of its lists.
+    mutating func index(_ references: [Int32], with scratch: inout Scratch) {
+        let rows = Int(references.max() ?? -1) + 1
+        scratch.counts.refill(with: repeatElement(0, count: rows))
+        scratch.slots.refill(with: repeatElement(0, count: rows))
+        for row in references { scratch.counts[Int(row)] += 1 }
+        distinct.removeAll(keepingCapacity: true)
+        segments.refill(with: CollectionOfOne(0))
         var place: Int32 = 0
-        var slot = [Int32](repeating: 0, count: counts.count)
-        for row in 0..<counts.count where counts[row] > 0 {
-            slot[row] = Int32(distinct.count)
+        for row in 0..<rows where scratch.counts[row] > 0 {
+            scratch.slots[row] = Int32(distinct.count)
             distinct.append(Int32(row))
-            let count = counts[row]
-            counts[row] = place
+            let count = scratch.counts[row]
+            scratch.counts[row] = place
             place += count
             segments.append(place)
         }
-        positions = [Int32](repeating: 0, count: references.count)
-        order = positions
+        positions.refill(with: references)
+        order.refill(with: references)
         for (n, row) in references.enumerated() {
-            positions[n] = slot[Int(row)]
-            order[Int(counts[Int(row)])] = Int32(n)
-            counts[Int(row)] += 1
+            positions[n] = scratch.slots[Int(row)]
+            order[Int(scratch.counts[Int(row)])] = Int32(n)
+            scratch.counts[Int(row)] += 1
         }
     }
 }

@@ -8,18 +8,23 @@
 ///
 /// Lengths of zero are allowed (at the end of the batch): such a sequence has no rows and its final
 /// state is its initial state.
-public final class SequenceLayout: Sendable {
+public struct SequenceLayout: Sendable {
+    private var lists: Lists
+
     /// Length of every sequence, descending; B values.
-    public let lengths: [Int]
+    public var lengths: [Int] { lists.lengths }
     /// B_t: sequences running at step t; T values, descending, all > 0.
-    public let activeRows: [Int]
+    public var activeRows: [Int] { lists.activeRows }
     /// First packed row of step t; T + 1 values, the last is N.
-    public let offsets: [Int]
+    public var offsets: [Int] { lists.offsets }
     /// For every packed row (t, b) the packed row of (length_b − 1 − t, b): each sequence read backwards.
     /// The permutation is its own inverse. N values.
-    public let reversedRows: [Int32]
+    public var reversedRows: [Int32] { lists.reversedRows }
     /// The sequence b every packed row belongs to. N values.
-    public let sequenceOfRow: [Int32]
+    public var sequenceOfRow: [Int32] { lists.sequenceOfRow }
+    /// `lengths` and `offsets` as devices read them.
+    var lengthsOnDevice: [Int32] { lists.lengthsOnDevice }
+    var offsetsOnDevice: [Int32] { lists.offsetsOnDevice }
 
     /// T, the longest length.
     public var steps: Int { activeRows.count }
@@ -31,36 +36,63 @@ public final class SequenceLayout: Sendable {
     /// - Parameter sizesOnly: leaves `reversedRows` and `sequenceOfRow` empty, for planning memory.
     /// - Precondition: `lengths` is descending and not negative.
     public init(lengths: [Int], sizesOnly: Bool = false) {
-        precondition(zip(lengths, lengths.dropFirst()).allSatisfy { $0 >= $1 } && (lengths.last ?? 0) >= 0,
-                     "lengths must be descending and not negative")
-        let steps = lengths.first ?? 0
-        var active = [Int](repeating: 0, count: steps)
-        for length in lengths where length > 0 { active[length - 1] += 1 }
-        for t in stride(from: steps - 2, through: 0, by: -1) { active[t] += active[t + 1] }
-        var offsets = [0]
-        offsets.reserveCapacity(steps + 1)
-        for count in active { offsets.append(offsets[offsets.count - 1] + count) }
-        var reversed = [Int32](repeating: 0, count: sizesOnly ? 0 : offsets[steps]), sequences = reversed
-        for t in 0..<(sizesOnly ? 0 : steps) {
-            for b in 0..<active[t] {
-                reversed[offsets[t] + b] = Int32(offsets[lengths[b] - 1 - t] + b)
-                sequences[offsets[t] + b] = Int32(b)
-            }
-        }
-        self.lengths = lengths
-        self.activeRows = active
-        self.offsets = offsets
-        reversedRows = reversed
-        sequenceOfRow = sequences
+        lists = Lists()
+        lists.describe(lengths, sizesOnly: sizesOnly)
     }
 
     /// All sequences of one length.
-    public convenience init(steps: Int, batchSize: Int) {
+    public init(steps: Int, batchSize: Int) {
         self.init(lengths: [Int](repeating: steps, count: batchSize))
+    }
+
+    /// Becomes the layout of these lengths, in the memory of its lists unless another copy of it still needs them.
+    mutating func change(to lengths: [Int]) {
+        if !isKnownUniquelyReferenced(&lists) { lists = Lists() }
+        lists.describe(lengths, sizesOnly: false)
     }
 
     /// Packed row of step `t` of sequence `b`.
     public func row(step t: Int, sequence b: Int) -> Int { offsets[t] + b }
+}
+
+extension SequenceLayout {
+    /// What all copies of a layout share. `@unchecked`: changed only while a single layout holds it.
+    private final class Lists: @unchecked Sendable {
+        private(set) var lengths: [Int] = [], activeRows: [Int] = [], offsets: [Int] = []
+        private(set) var reversedRows: [Int32] = [], sequenceOfRow: [Int32] = []
+        private(set) var lengthsOnDevice: [Int32] = [], offsetsOnDevice: [Int32] = []
+
+        func describe(_ lengths: [Int], sizesOnly: Bool) {
+            precondition(zip(lengths, lengths.dropFirst()).allSatisfy { $0 >= $1 } && (lengths.last ?? 0) >= 0,
+                         "lengths must be descending and not negative")
+            let steps = lengths.first ?? 0
+            self.lengths.refill(with: lengths)
+            activeRows.refill(with: repeatElement(0, count: steps))
+            for length in lengths where length > 0 { activeRows[length - 1] += 1 }
+            for t in stride(from: steps - 2, through: 0, by: -1) { activeRows[t] += activeRows[t + 1] }
+            offsets.refill(with: CollectionOfOne(0))
+            for count in activeRows { offsets.append(offsets[offsets.count - 1] + count) }
+            lengthsOnDevice.refill(with: lengths.lazy.map { Int32($0) })
+            offsetsOnDevice.refill(with: offsets.lazy.map { Int32($0) })
+            reversedRows.removeAll(keepingCapacity: true)
+            sequenceOfRow.removeAll(keepingCapacity: true)
+            guard !sizesOnly else { return }
+            for t in 0..<steps {
+                for b in 0..<activeRows[t] {
+                    reversedRows.append(Int32(offsets[lengths[b] - 1 - t] + b))
+                    sequenceOfRow.append(Int32(b))
+                }
+            }
+        }
+    }
+}
+
+extension Array {
+    /// Holds other elements, in the memory it has if that is enough.
+    mutating func refill(with elements: some Collection<Element>) {
+        removeAll(keepingCapacity: true)
+        append(contentsOf: elements)
+    }
 }
 
 /// A layout together with its copies on one device.
@@ -82,8 +114,8 @@ public struct PackedLayout {
     /// In tensors of a workspace of its own, valid until it is asked for the next layout.
     public init(_ layout: SequenceLayout, in workspace: Workspace) throws {
         self.layout = layout
-        lengths = try workspace.tensor("lengths", holding: layout.lengths.map(Int32.init), shape: [layout.batchSize])
-        offsets = try workspace.tensor("offsets", holding: layout.offsets.map(Int32.init), shape: [layout.steps + 1])
+        lengths = try workspace.tensor("lengths", holding: layout.lengthsOnDevice, shape: [layout.batchSize])
+        offsets = try workspace.tensor("offsets", holding: layout.offsetsOnDevice, shape: [layout.steps + 1])
         reversedRows = try workspace.tensor("reversedRows", holding: layout.reversedRows, shape: [layout.rows])
         sequenceOfRow = try workspace.tensor("sequenceOfRow", holding: layout.sequenceOfRow, shape: [layout.rows])
     }

@@ -20,6 +20,11 @@ public final class Workspace {
         return Tensor(buffer: buffer, shape: shape)
     }
 
+    /// A tensor [rows, width] with undefined contents, valid until the same name is asked for again.
+    public func tensor(_ name: String, _ rows: Int, _ width: Int, type: ElementType? = nil) throws -> Tensor {
+        try tensor(name, Shape(rows, width), type: type)
+    }
+
     /// The same holding integers.
     public func tensor(_ name: String, holding values: [Int32], shape: Shape) throws -> Tensor {
         let tensor = try tensor(name, shape, type: .int32)

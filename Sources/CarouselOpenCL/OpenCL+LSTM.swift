@@ -19,7 +19,7 @@ extension OpenCLBackend {
                                 .optional(hidden)])
             return
         }
-        for t in launchedSteps(layout) {
+        for t in launchedSteps(pass) {
             let active = layout.activeRows[t], first = layout.offsets[t]
             if projected, let previous = pass.activations?.previousH {
                 try keep(pass.hT.rows(0..<active), maskedBy: pass.mask, in: previous.rows(first..<first + active))
@@ -59,7 +59,7 @@ extension OpenCLBackend {
         } else if case let plan = chooseRecurrentPlan(pass), plan != .stepwise {
             try unitsBackward(pass, kept, gradients, carry: carry, state: cellCarry, persistent: plan == .persistent)
         } else {
-            for t in launchedSteps(layout).reversed() {
+            for t in launchedSteps(pass).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 if let wHR, let dh, let dhidden {
                     let sum = dh.rows(first..<first + active)
@@ -74,15 +74,16 @@ extension OpenCLBackend {
                 try launch(.lstmStepBackward, defines(pass), columns: h, rows: active,
                            [.optional(wHR == nil ? gradients.dy : nil), .tensor(dhidden ?? carry), .tensor(cells),
                             .optional(previous), .int(first), .int(active), .int(h), .tensor(cellCarry),
-                            .tensor(kept.gates), .optional(wHR == nil ? pass.mask : nil), .int(running(after: t, layout))])
+                            .tensor(kept.gates), .optional(wHR == nil ? pass.mask : nil), .int(unmasked(before: t, pass))])
                 try multiply(StridedProduct(a: kept.gates.dropping(first * 4 * h), strideA: 4 * h, b: pass.weights.wHH,
                                             strideB: r, c: carry, strideC: r, m: active, n: r, k: 4 * h))
                 // The next kernel masks what it reads; behind the last one, and before a projection, nobody does.
-                if t == 0 || wHR != nil { try maskCarry(pass, carry, rows: active) }
+                if t == pass.stepRange.lowerBound || wHR != nil { try maskCarry(pass, carry, rows: active) }
             }
         }
         if let dwHR = gradients.weights.wHR, let dh, let hidden = kept.hidden {
-            try multiply(MatrixProduct(dh, transposeA: true, hidden, into: dwHR, accumulate: true))
+            let product = MatrixProduct(dh, transposeA: true, hidden, into: dwHR, accumulate: true)
+            try gradients.weightsAside ? aside { try multiply(product) } : multiply(product)
         }
         return [RecurrentGradientPart(gradient: kept.gates, stride: 4 * h, firstColumn: 0, width: 4 * h,
                                       multiplied: kept.previousH)]

@@ -15,6 +15,8 @@ struct StridedProduct {
     var n: Int
     var k: Int
     var accumulate = false
+    /// Rows of the whole product where this is a part of it: the sums are cut as in that.
+    var wholeM: Int? = nil
 }
 
 /// A right operand [K, N] in panels of 32 columns, ready for the `cpu` family.
@@ -55,18 +57,18 @@ extension OpenCLBackend {
 
     /// The sum over k is cut by the shape alone, never by the tuned tiles, so that results do not depend on them.
     private func multiplyTiled(_ p: StridedProduct) throws {
-        let split = ProductSplit(m: p.m, n: p.n, k: p.k, largestWorkGroup: device.largestWorkGroup)
+        let split = ProductSplit(m: p.wholeM ?? p.m, n: p.n, k: p.k, largestWorkGroup: device.largestWorkGroup)
         let tile = tuning.tile(split.shape).fitted(parts: split.parts, operand: precision.byteCount, device)
         // Matrix units are so fast that groups need no parts: what would be one is a group of its own.
-        let units = matrixUnits.map { _ in MatrixUnitsTile(split.shape) }
+        let units = matrixUnits.map { MatrixUnitsTile(split.shape, precision, copiesAhead: $0.copiesAhead, localMemory: device.localMemory) }
         let kernel: KernelName = units == nil ? .matmulTiled : .matmulUnits
-        let defines = units?.defines(isEmulated: matrixUnits == .emulated) ?? KernelDefines(tile.sizes.merging(["PARTS": split.parts]) { $1 })
+        let defines = units?.defines(isEmulated: matrixUnits?.instructions == .emulated) ?? KernelDefines(tile.sizes.merging(["PARTS": split.parts]) { $1 })
         let items = units?.items ?? tile.items, parts = units == nil ? split.parts : 1
         let (tileM, tileN) = units.map { ($0.tileM, $0.tileN) } ?? (tile.tileM, tile.tileN)
         let slices = units == nil ? split.slices : max(1, split.depth == 0 ? 1 : (p.k + split.depth - 1) / split.depth)
-        let global = ((p.n + tileN - 1) / tileN * items, (p.m + tileM - 1) / tileM, slices * parts)
+        let grid = ProductGrid(m: p.m, n: p.n, tileM: tileM, tileN: tileN, slices: slices)
         let target = slices > 1 ? try makeTensor(shape: [slices, p.m, p.n]) : p.c
-        try launch(kernel, defines, global: global, local: (items, 1, parts),
+        try launch(kernel, defines, global: (grid.tiles * items, 1, grid.slices * parts), local: (items, 1, parts),
                    [.tensor(p.a), .int(p.strideA), .tensor(p.b), .int(p.strideB),
                     .optional(slices > 1 ? nil : p.bias), .tensor(target), .int(slices > 1 ? p.n : p.strideC),
                     .int(p.m), .int(p.n), .int(p.k), .flag(slices > 1 ? false : p.accumulate), .int(split.depth),

@@ -14,7 +14,7 @@ extension OpenCLBackend {
                                 .int(layout.steps), .int(h)] + output)
             return
         }
-        for t in launchedSteps(layout) {
+        for t in launchedSteps(pass) {
             let active = layout.activeRows[t], first = layout.offsets[t]
             try multiply(StridedProduct(a: multiplied(pass, from: first), strideA: h, b: pass.weights.wHH, strideB: h, transposeB: true,
                                         c: product, strideC: h, m: active, n: h, k: h))
@@ -35,14 +35,14 @@ extension OpenCLBackend {
         } else if case let plan = chooseRecurrentPlan(pass), plan != .stepwise {
             try unitsBackward(pass, kept, gradients, carry: carry, state: carry, persistent: plan == .persistent)
         } else {
-            for t in launchedSteps(layout).reversed() {
+            for t in launchedSteps(pass).reversed() {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 try launch(.rnnStepBackward, defines(pass), columns: h, rows: active,
                            [.optional(gradients.dy), .tensor(carry), .int(first), .int(active), .int(h),
-                            .tensor(kept.gates), .optional(pass.mask), .int(running(after: t, layout))])
+                            .tensor(kept.gates), .optional(pass.mask), .int(unmasked(before: t, pass))])
                 try multiply(StridedProduct(a: kept.gates.dropping(first * h), strideA: h, b: pass.weights.wHH,
                                             strideB: h, c: carry, strideC: h, m: active, n: h, k: h))
-                if t == 0 { try maskCarry(pass, carry, rows: active) }
+                if t == pass.stepRange.lowerBound { try maskCarry(pass, carry, rows: active) }
             }
         }
         return [RecurrentGradientPart(gradient: kept.gates, stride: h, firstColumn: 0, width: h,

@@ -22,10 +22,12 @@ struct RecurrentGradientPart {
 
 extension OpenCLBackend {
     public func recurrentForward(_ pass: RecurrentPass) throws {
-        try Requirements.forward(pass)
+        try Requirements.forward(pass, inParts: takesParts)
         // hT and cT are the running states: rows past their sequence's end keep the final one.
-        try copy(pass.h0, to: pass.hT)
-        if let cT = pass.cT { try copy(pass.c0, to: cT) }
+        if pass.stepRange.lowerBound == 0 {
+            try copy(pass.h0, to: pass.hT)
+            if let cT = pass.cT { try copy(pass.c0, to: cT) }
+        }
         guard pass.layout.layout.rows > 0 else { return }
         let operands = try recurrentOperands(pass)
         if family == .gpu {
@@ -41,16 +43,17 @@ extension OpenCLBackend {
     }
 
     public func recurrentBackward(_ pass: RecurrentPass, into gradients: RecurrentGradients) throws {
-        try Requirements.backward(pass, gradients)
+        try Requirements.backward(pass, gradients, inParts: takesParts)
+        let isFirst = pass.stepRange.upperBound == pass.layout.layout.steps
         guard let kept = pass.activations else { return }
         let batch = pass.layout.layout.batchSize
         // dh flows backwards in `carry`, which starts as the gradient of the final state.
         let carry = try gradients.dh0 ?? makeTensor(shape: [batch, pass.weights.stateWidth])
-        try copy(gradients.dhT, to: carry)
+        if isFirst { try copy(gradients.dhT, to: carry) }
         var cellCarry: Tensor?
         if pass.cell.kind == .lstm {
             let tensor = try gradients.dc0 ?? makeTensor(shape: [batch, pass.hiddenWidth])
-            try copy(gradients.dcT, to: tensor)
+            if isFirst { try copy(gradients.dcT, to: tensor) }
             cellCarry = tensor
         }
         guard pass.layout.layout.rows > 0 else {
@@ -63,7 +66,7 @@ extension OpenCLBackend {
         case .lstm: parts = try lstmBackward(pass, kept, gradients, carry: carry, cellCarry: cellCarry ?? carry)
         case .gru: parts = try gruBackward(pass, kept, gradients, carry: carry)
         }
-        try weightGradients(pass, kept, gradients, parts)
+        try finishGradients(pass, kept, gradients, parts)
     }
 
     public func recurrentPlan(cell: RecurrentCell, input: Int, hidden: Int, state: Int, batch: Int) -> String {
@@ -77,11 +80,27 @@ extension OpenCLBackend {
         }
     }
 
-    /// The steps that the stepwise plan launches one by one. Steps with equally many rows need the same memory, so a
+    /// Whether a recurrent call may take some of the steps: the cpu kernels take all in one launch.
+    private var takesParts: Bool { family == .gpu }
+
+    /// The steps of a call that the stepwise plan launches one by one. Steps with equally many rows need the same memory, so a
     /// planner takes the first of them.
-    func launchedSteps(_ layout: SequenceLayout) -> [Int] {
-        let steps = Array(0..<layout.steps)
-        return holdsValues ? steps : steps.filter { $0 == 0 || layout.activeRows[$0] != layout.activeRows[$0 - 1] }
+    func launchedSteps(_ pass: RecurrentPass) -> [Int] {
+        let steps = pass.stepRange, rows = pass.layout.layout.activeRows
+        return steps.filter { holdsValues || $0 == steps.lowerBound || rows[$0] != rows[$0 - 1] }
+    }
+
+    /// The packed rows of a call's steps.
+    private func packedRows(_ pass: RecurrentPass) -> Range<Int> {
+        let offsets = pass.layout.layout.offsets, steps = pass.stepRange
+        return offsets[steps.lowerBound] ..< offsets[steps.upperBound]
+    }
+
+    /// y [N, ·] = x [N, K] · op(w) for the rows of a call's steps, each to the bits it has in a product of all rows.
+    private func project(_ x: Tensor, _ w: Tensor, transpose: Bool, into y: Tensor, of pass: RecurrentPass) throws {
+        let rows = packedRows(pass), k = x.shape[1], n = y.shape[1]
+        try multiply(StridedProduct(a: x.rows(rows), strideA: k, b: w, strideB: w.shape[1], transposeB: transpose, c: y.rows(rows), strideC: n,
+                                    m: rows.count, n: n, k: k, wholeM: x.shape[0]))
     }
 
     /// Work-groups of the `rows` plan for a batch. Sequences without steps lie at the end and need none.
@@ -105,9 +124,13 @@ extension OpenCLBackend {
     /// Sequences that have a step after step t.
     func running(after t: Int, _ layout: SequenceLayout) -> Int { t + 1 < layout.steps ? layout.activeRows[t + 1] : 0 }
 
+    /// Sequences whose carried gradient the kernel of step t has yet to mask: those with a step after it in this call. Behind the last
+    /// kernel of a call the host does it.
+    func unmasked(before t: Int, _ pass: RecurrentPass) -> Int { t + 1 < pass.stepRange.upperBound ? pass.layout.layout.activeRows[t + 1] : 0 }
+
     /// What W_hh multiplies in the first step, where there is a mask. The kernels of a step write that of the next.
     private func maskFirstStates(_ pass: RecurrentPass) throws {
-        guard let mask = pass.mask, let kept = pass.activations?.previousH else { return }
+        guard pass.stepRange.lowerBound == 0, let mask = pass.mask, let kept = pass.activations?.previousH else { return }
         let first = 0..<(pass.layout.layout.activeRows.first ?? 0)
         guard let h0 = pass.h0 else { return try fill(kept.rows(first), with: 0) }
         try keep(h0.rows(first), maskedBy: mask, in: kept.rows(first))
@@ -145,19 +168,20 @@ extension OpenCLBackend {
     /// The input's projection, once per distinct row, and the biases in one vector.
     private func recurrentOperands(_ pass: RecurrentPass) throws -> RecurrentOperands {
         let width = pass.cell.gateCount * pass.hiddenWidth
-        let rows: Tensor, positions: Tensor?, projection: Tensor
+        let positions: Tensor?, projection: Tensor
         switch pass.input {
         case .dense(let x):
-            rows = x
             positions = nil
             // The cell kernels read a row before they write it, so gates can start as the projection.
             projection = try pass.activations?.gates ?? makeTensor(shape: [x.shape[0], width])
+            try project(x, pass.weights.wIH, transpose: true, into: projection, of: pass)
         case .indexed(let table, let index):
-            rows = table
             positions = index.positions
-            projection = try makeTensor(shape: [index.distinctCount, width])
+            projection = try pass.projection ?? makeTensor(shape: [index.distinctCount, width])
+            if pass.stepRange.lowerBound == 0 {
+                try multiply(MatrixProduct(table, pass.weights.wIH, transposeB: true, into: projection))
+            }
         }
-        try multiply(MatrixProduct(rows, pass.weights.wIH, transposeB: true, into: projection))
         let keepsCandidateApart = pass.cell.kind == .gru && pass.cell.resetAfter
         let shared = keepsCandidateApart ? width - pass.hiddenWidth : width
         let bias = try makeTensor(shape: [2 * width - shared])
@@ -166,11 +190,42 @@ extension OpenCLBackend {
         return RecurrentOperands(projection: projection, positions: positions, bias: bias)
     }
 
-    /// After the steps: every gradient of weights as one product over all rows.
-    private func weightGradients(_ pass: RecurrentPass, _ kept: RecurrentActivations, _ gradients: RecurrentGradients,
+    /// After the steps: the gradient of the input, and after the first step every gradient of weights as one product over all
+    /// rows, aside where that is allowed.
+    private func finishGradients(_ pass: RecurrentPass, _ kept: RecurrentActivations, _ gradients: RecurrentGradients,
                                  _ parts: [RecurrentGradientPart]) throws {
+        if case .dense = pass.input, let dInput = gradients.dInput {
+            try project(kept.gates, pass.weights.wIH, transpose: false, into: dInput, of: pass)
+        }
+        guard pass.stepRange.lowerBound == 0 else { return }
+        func aside(_ body: () throws -> Void) throws { try gradients.weightsAside ? self.aside(body) : body() }
+        try aside { try recurrentWeightGradients(pass, gradients, parts) }
+        let rows: Tensor, rowGradients: Tensor
+        switch pass.input {
+        case .dense(let x):
+            rows = x
+            rowGradients = kept.gates
+        case .indexed(let table, let index):
+            rows = table
+            rowGradients = try makeTensor(shape: [index.distinctCount, pass.cell.gateCount * pass.hiddenWidth])
+            // Aside as well where nobody but the weights waits for them.
+            if gradients.dInput != nil { try segmentSums(of: kept.gates, index: index, into: rowGradients) }
+        }
+        try aside {
+            if case .indexed(_, let index) = pass.input, gradients.dInput == nil {
+                try segmentSums(of: kept.gates, index: index, into: rowGradients)
+            }
+            if let bIH = gradients.weights.bIH { try columnSums(of: rowGradients, into: bIH, accumulate: true) }
+            try multiply(MatrixProduct(rowGradients, transposeA: true, rows, into: gradients.weights.wIH, accumulate: true))
+        }
+        if case .indexed = pass.input, let dInput = gradients.dInput {
+            try multiply(MatrixProduct(rowGradients, pass.weights.wIH, into: dInput))
+        }
+    }
+
+    /// Of W_hh and b_hh.
+    private func recurrentWeightGradients(_ pass: RecurrentPass, _ gradients: RecurrentGradients, _ parts: [RecurrentGradientPart]) throws {
         let n = pass.layout.layout.rows, r = pass.weights.stateWidth
-        let width = pass.cell.gateCount * pass.hiddenWidth
         var firstRow = 0
         for part in parts {
             let columns = part.gradient.dropping(part.firstColumn)
@@ -183,18 +238,5 @@ extension OpenCLBackend {
             }
             firstRow += part.width
         }
-        let rows: Tensor, rowGradients: Tensor
-        switch pass.input {
-        case .dense(let x):
-            rows = x
-            rowGradients = kept.gates
-        case .indexed(let table, let index):
-            rows = table
-            rowGradients = try makeTensor(shape: [index.distinctCount, width])
-            try segmentSums(of: kept.gates, index: index, into: rowGradients)
-        }
-        if let bIH = gradients.weights.bIH { try columnSums(of: rowGradients, into: bIH, accumulate: true) }
-        try multiply(MatrixProduct(rowGradients, transposeA: true, rows, into: gradients.weights.wIH, accumulate: true))
-        if let dInput = gradients.dInput { try multiply(MatrixProduct(rowGradients, pass.weights.wIH, into: dInput)) }
     }
 }

@@ -22,7 +22,7 @@ extension OpenCLBackend {
     /// target = source, or zero; the shapes are equal.
     func copy(_ source: Tensor?, to target: Tensor) throws {
         guard let source else { return try fill(target, with: 0) }
-        let width = target.shape.extents.last ?? 1
+        let width = target.shape.rank == 0 ? 1 : target.shape[target.shape.rank - 1]
         let shape: Shape = [width == 0 ? 0 : target.count / width, width]
         try copyColumns(source.reshaped(shape), from: 0, to: target.reshaped(shape), at: 0, width: width, scale: 1,
                         accumulate: false)

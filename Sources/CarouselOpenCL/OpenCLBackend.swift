@@ -4,7 +4,7 @@ import Foundation
 
 /// Runs Carousel's operations on one OpenCL device in float32.
 ///
-/// Work is queued in order; only `read` and `finish` wait. Two families of kernels exist for the expensive
+/// Work is queued in order, independent work in several queues (`Lanes`); only `read` and `finish` wait. Two families of kernels exist for the expensive
 /// operations: `gpu` (work-groups and local memory) and `cpu` (one work-item per group, wide vectors, register
 /// tiles), chosen by the device's type.
 ///
@@ -13,7 +13,7 @@ import Foundation
 /// cache of built programs off, `CAROUSEL_KERNEL_DIRECTORY` names a folder whose `.cl` files replace the
 /// embedded ones of the same name, `CAROUSEL_BUFFER_REUSE=off` makes every tensor a new buffer of exactly
 /// its size that holds NaN, `CAROUSEL_TUNING` names a row of `Tuning.table`, `CAROUSEL_MATRIX_UNITS` says what NVIDIA's matrix
-/// units are used for.
+/// units are used for, `CAROUSEL_OVERLAP=on|off` whether independent work goes to several queues.
 public final class OpenCLBackend: MemoryPlanner {
     /// How the expensive kernels are written.
     public enum KernelFamily: String, Sendable, CaseIterable {
@@ -37,18 +37,22 @@ public final class OpenCLBackend: MemoryPlanner {
     /// Of the operands of products, in either family.
     public let precision: Precision
     public var plan: String {
-        Self.plan(family, forcedPlan, precision) + (matrixUnits == nil ? "" : matrixUnits == .tf32 ? ", tf32 matrix units" : ", matrix units")
+        Self.plan(family, forcedPlan, precision) + (matrixUnits == nil ? "" : matrixUnits?.instructions == .tf32 ? ", tf32 matrix units" : ", matrix units")
     }
     /// How products use matrix units; nil = they do not.
     var matrixUnits: MatrixUnits?
     /// How the gpu kernels run recurrent layers; nil = as their shapes suggest.
     let forcedPlan: RecurrentPlan?
     let meetings: Meetings
+    /// Whether independent work goes to several queues.
+    public let overlaps: Bool
+    /// Lanes that the pieces of the current `overlap` share; 1 = there is none.
+    var overlapping = 1
     /// Told what a user should know of the device; writes to the standard error unless set.
     public var notice: (String) -> Void = { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
 
     let context: OpenCLContext
-    let queue: CommandQueue
+    let lanes: Lanes
     let memory: BufferPool
     let programs: ProgramCache
     let device: OpenCLDeviceDescription
@@ -103,9 +107,11 @@ public final class OpenCLBackend: MemoryPlanner {
         let tuned = try Self.tuning(device, precision, sources: sources, folder: tuningFolder, environment: environment)
         (tuning, tuningProblem) = (tuned.tuning, tuned.problem)
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found.handle)
-        queue = try CommandQueue(context)
-        memory = BufferPool(source: .device(queue), largestAllocation: device.largestAllocation,
-                            reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off")
+        overlaps = try EnvironmentSettings.flag(.overlap, environment) ?? (device.type == .gpu)
+        let lanes = Lanes(context)
+        self.lanes = lanes
+        memory = BufferPool(source: .device(context, settle: lanes.finish), largestAllocation: device.largestAllocation,
+                            reuses: environment["CAROUSEL_BUFFER_REUSE"] != "off", order: lanes.order)
         holdsValues = true
         programs = ProgramCache(context: context, device: device, family: family, precision: precision,
                                 sources: sources, binaries: binaries)
@@ -128,22 +134,28 @@ public final class OpenCLBackend: MemoryPlanner {
     private init(planningFor backend: OpenCLBackend) {
         (info, family, tuning, device) = (backend.info, backend.family, backend.tuning, backend.device)
         (forcedPlan, meetings, precision) = (backend.forcedPlan, Meetings(refused: backend.meetings.refused), backend.precision)
+        overlaps = backend.overlaps
         (shippedTuning, tuningFolder, tuningProblem) = (backend.shippedTuning, backend.tuningFolder, backend.tuningProblem)
         matrixUnits = backend.matrixUnits
-        (context, queue, programs) = (backend.context, backend.queue, backend.programs)
+        (context, programs) = (backend.context, backend.programs)
+        lanes = Lanes(context)
         // Without a limit for one buffer, so that the plan can tell how large it would have to be.
-        memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses)
+        memory = BufferPool(source: .counted, largestAllocation: 0, reuses: backend.memory.reuses, order: lanes.order)
         holdsValues = false
     }
 
     /// The same kernels and the same pool of buffers, but nothing is allocated or queued.
     public func makePlanner() throws -> any MemoryPlanner { OpenCLBackend(planningFor: self) }
 
-    /// Runs `body` without queuing anything.
+    /// Runs `body` without queuing anything. The device is done with everything before, since nothing can wait for it inside.
     public func reserve(_ body: () throws -> Void) throws {
         let held = holdsValues
+        if held { try finish() }
         holdsValues = false
-        defer { holdsValues = held }
+        defer {
+            holdsValues = held
+            lanes.order.everythingIsDone()
+        }
         try body()
     }
 
@@ -194,29 +206,33 @@ extension OpenCLBackend {
         if !memory.reuses && holdsValues {
             // All bits set: a NaN, or −1.
             let unwritten = [UInt8](repeating: 0xFF, count: count * type.byteCount)
-            try unwritten.withUnsafeBytes { try queue.write($0, to: buffer, at: 0) }
+            memory.note(lanes.order.advance(), in: buffer)
+            try unwritten.withUnsafeBytes { try lanes.write($0, to: buffer, at: 0) }
         }
         return buffer
     }
 
     public func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) throws {
         try checkTransfer(bytes.count, tensor)
+        let buffer = try buffer(of: tensor)
+        memory.note(lanes.order.advance(), in: buffer)
         guard holdsValues else { return }
-        try queue.write(bytes, to: buffer(of: tensor), at: tensor.offset * tensor.type.byteCount)
+        try lanes.write(bytes, to: buffer, at: tensor.offset * tensor.type.byteCount)
     }
 
     public func read(_ tensor: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws {
         try checkTransfer(bytes.count, tensor)
         guard holdsValues else {
             for i in bytes.indices { bytes[i] = 0 }
+            lanes.order.everythingIsDone()
             return
         }
-        try queue.read(buffer(of: tensor), at: tensor.offset * tensor.type.byteCount, into: bytes)  // sync point
+        try lanes.read(buffer(of: tensor), at: tensor.offset * tensor.type.byteCount, into: bytes)  // sync point
         try lookAtMeetings()
     }
 
     public func finish() throws {
-        try queue.finish()  // sync point
+        try lanes.finish()  // sync point
         try lookAtMeetings()
     }
 

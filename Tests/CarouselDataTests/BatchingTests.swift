@@ -88,6 +88,39 @@ import Testing
         #expect(throws: CarouselError.self) { try EncodedDataSet(sequences: .features([], width: 0)) }
     }
 
+    /// Also while copies of earlier batches are kept for longer than they are lent.
+    @Test func batchesInTheMemoryOfEarlierOnesAreTheSame() throws {
+        let numbers = try EncodedDataSet(sequences: .features((0..<60).map { row in (0..<2 * (row % 7)).map { Float(row + $0) } }, width: 2))
+        for (data, weights) in [(try tokenSet(60), (0..<60).map(Float.init)), (numbers, nil)] {
+            let pool = BatchPool()
+            var generator = SeededGenerator(seed: 4), kept: [(SequenceBatch, [Int])] = []
+            for step in 0..<40 {
+                let rows = Array(generator.permutation(60).prefix(step * 13 % 29))
+                let batch = pool.batch(rows, of: data, weights: weights, reversed: true)
+                pool.lend(batch)
+                if step % 3 == 0 { kept.append((batch, rows)) }
+                check(batch, rows)
+            }
+            for (batch, rows) in kept { check(batch, rows) }
+
+            func check(_ batch: SequenceBatch, _ rows: [Int]) {
+                var expected = data.batch(rows, weights: weights)
+                expected.indexReversed()
+                let layout = SequenceLayout(lengths: expected.indices.map { data.lengths[$0] })
+                #expect(batch.layout.lengths == layout.lengths && batch.layout.activeRows == layout.activeRows)
+                #expect(batch.layout.offsets == layout.offsets && batch.layout.reversedRows == layout.reversedRows)
+                #expect(batch.layout.sequenceOfRow == layout.sequenceOfRow)
+                #expect(batch.indices == expected.indices && batch.labels == expected.labels && batch.weights == expected.weights)
+                #expect(batch.reversed == expected.reversed)
+                switch (batch.input, expected.input) {
+                case (.tokens(let a), .tokens(let b)): #expect(a == b)
+                case (.features(let a, let width), .features(let b, 2)): #expect(a == b && width == 2)
+                default: Issue.record("another kind of input")
+                }
+            }
+        }
+    }
+
     @Test func prefetcherKeepsOrderAndBound() throws {
         let data = try tokenSet(500)
         let plan = BatchPlan.training(lengths: data.lengths, batchSize: 7, seed: 1, epoch: 0)

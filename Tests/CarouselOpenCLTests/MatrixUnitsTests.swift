@@ -19,19 +19,34 @@ import Testing
     private func compare(_ precision: Precision, cache: URL) throws {
         let device = try backend("emulated", precision, cache: cache)
         #expect(device.plan == precision.named("gpu kernels") + ", matrix units", "\(device.info.details)")
-        // Bias, accumulation and strides wider than the operands, beyond what is compared there.
-        let (m, n, k) = (33, 50, 537)
+        let plain = try product(rows: 33, try backend("off", precision, cache: cache)), units = try product(rows: 33, device)
+        #expect(relativeError(units.values, plain.values) < (precision == .float32 ? 2e-3 : 1e-6))
+        #expect(units.isRestKept, "what lies between rows is left alone")
+    }
+
+    /// Bias, accumulation and strides wider than the operands, beyond what the device itself compares.
+    private func product(rows m: Int, _ device: OpenCLBackend) throws -> (values: [Double], isRestKept: Bool) {
+        let (n, k) = (50, 537)
         let a = OperationTests.numbers(m * (k + 3)), b = OperationTests.numbers(n * (k + 2), seed: 6), bias = OperationTests.numbers(n, seed: 7)
-        func result(_ device: OpenCLBackend) throws -> [Double] {
-            let c = try device.makeTensor([Float](repeating: 0.5, count: m * (n + 1)), shape: [m, n + 1])
-            try device.multiply(StridedProduct(a: device.makeTensor(a, shape: [m, k + 3]), strideA: k + 3, b: device.makeTensor(b, shape: [n, k + 2]),
-                                               strideB: k + 2, transposeB: true, bias: device.makeTensor(bias, shape: [n]), c: c, strideC: n + 1,
-                                               m: m, n: n, k: k, accumulate: true))
-            return try device.readDoubles(c)
+        let c = try device.makeTensor([Float](repeating: 0.5, count: m * (n + 1)), shape: [m, n + 1])
+        try device.multiply(StridedProduct(a: device.makeTensor(a, shape: [m, k + 3]), strideA: k + 3, b: device.makeTensor(b, shape: [n, k + 2]),
+                                           strideB: k + 2, transposeB: true, bias: device.makeTensor(bias, shape: [n]), c: c, strideC: n + 1,
+                                           m: m, n: n, k: k, accumulate: true))
+        let values = try device.readDoubles(c)
+        return (values, (0..<m).allSatisfy { values[$0 * (n + 1) + n] == 0.5 })
+    }
+
+    /// Where asynchronous copies go wrong, operands go through registers, which gives the same bits.
+    @Test func withoutAsynchronousCopies() throws {
+        try DeviceSupport.withFolder { cache in
+            let text = try KernelSources(environment: [:]).text("matmul_units.cl")
+            let edited = text.replacing("*(__local float4 *)place = read_quad(p, count, wide);", with: "*(__local float4 *)place = 1.0f;")
+            try #require(edited != text)
+            let device = try backend("emulated", .bfloat16, cache: cache), plain = try backend("emulated", .bfloat16, cache: cache, replacing: ["matmul_units.cl": edited])
+            #expect(device.matrixUnits?.copiesAhead == true && plain.matrixUnits?.copiesAhead == false)
+            #expect(plain.info.details.contains { $0.hasPrefix("no asynchronous copies for matrix units: row") })
+            #expect(try product(rows: 33, device).values == product(rows: 33, plain).values)
         }
-        let plain = try result(try backend("off", precision, cache: cache)), units = try result(device)
-        #expect(relativeError(units, plain) < (precision == .float32 ? 2e-3 : 1e-6))
-        for row in 0..<m { #expect(units[row * (n + 1) + n] == 0.5, "what lies between rows is left alone") }
     }
 
     @Test func wrongUnitsAreNotUsed() throws {
@@ -47,7 +62,7 @@ import Testing
     /// Without being asked, float32 products stay float32, and other vendors' devices are left alone.
     @Test func unitsAreOnlyUsedWhereAskedFor() throws {
         #expect(try backend("", .float32).plan == "gpu kernels")
-        #expect(try backend("on", .bfloat16).matrixUnits != .emulated)
+        #expect(try backend("on", .bfloat16).matrixUnits?.instructions != .emulated)
         #expect(throws: CarouselError.self) { try backend("maybe", .float32) }
     }
 }

@@ -47,6 +47,34 @@ import Testing
         #expect(ProductSplit(m: 4096, n: 4096, k: 4096, largestWorkGroup: 1024).shape == .large)
     }
 
+    /// Tiles of a product are numbered without a gap, and only in dimensions that are long enough for them.
+    @Test func tilesAreFolded() {
+        for (m, n, tileM, tileN) in [(1, 1, 16, 32), (33, 65, 32, 32), (3_000_000, 40, 16, 32), (70, 5_000_000, 64, 32)] {
+            let grid = ProductGrid(m: m, n: n, tileM: tileM, tileN: tileN, slices: 264)
+            let columns = (n + tileN - 1) / tileN
+            #expect(grid.tiles == (m + tileM - 1) / tileM * columns && grid.slices <= 65_535 && grid.tiles < Int(Int32.max))
+            #expect(grid.origin(ofTile: 0) == (0, 0))
+            #expect(grid.origin(ofTile: columns - 1) == (0, (columns - 1) * tileN))
+            #expect(grid.origin(ofTile: columns) == (tileM, 0))
+            let last = grid.origin(ofTile: grid.tiles - 1)
+            #expect(last.row < m && last.row + tileM >= m && last.column < n && last.column + tileN >= n)
+        }
+    }
+
+    /// Slabs of matrix units are copied ahead where local memory has room for two.
+    @Test func slabsFitLocalMemory() {
+        for memory in [16_384, 49_152, 65_536] {
+            for shape in ProductShape.allCases {
+                for precision in Precision.allCases {
+                    let tile = MatrixUnitsTile(shape, precision, copiesAhead: true, localMemory: memory)
+                    #expect((tile.stages == 0 || (2...4).contains(tile.stages)) && tile.stages * (tile.tileM + tile.tileN) * 64 <= memory)
+                    #expect(MatrixUnitsTile(shape, precision, copiesAhead: false, localMemory: memory).stages == 0)
+                }
+            }
+        }
+        #expect(MatrixUnitsTile(.large, .float32, copiesAhead: true, localMemory: 49_152).stages == 3)
+    }
+
     /// A device with little local memory or small work-groups gets tiles that fit.
     @Test func tilesFitTheDevice() throws {
         var device = try #require(OpenCLBackend.devices().devices.first)

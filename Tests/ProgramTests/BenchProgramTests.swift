@@ -108,6 +108,28 @@ import Testing
         }
     }
 
+    /// What Documentation/Performance.md says of the CPU device, with every kind of layer.
+    @Test func aStepOnTheCPUAllocatesNothing() throws {
+        #if !DEBUG
+        let textLayers = """
+            [{embedding: {units: 6, dropout: 0.2}}, {lstm: {units: 5, projection: 4, output: sequences, bidirectional: concat, concat_input: true}}, \
+            {gru: {units: 5, output: sequences, bidirectional: ave, reset_after: false}}, {dropout: {rate: 0.3, per_sequence: true}}, \
+            {dense: {units: 7, activation: tanh}}, {rnn: {units: 6, output: sequences, reversed: true, biases: two}}, \
+            {pooling: {of: [last, mean, max]}}, {dropout: {rate: 0.2}}]
+            """
+        let training = ["--set", "training.clipping={global_norm: 1, tensor_norm: 0.5, value: 0.1}", "--set", "training.average_decay=0.9",
+                        "--set", "training.batch_size=8", "--set", "training.class_weights=balanced"]
+        for settings in [["--precision", "float32"], ["--precision", "bfloat16"], ["--set", "training.optimizer={name: rmsprop, momentum: 0.9}"]] {
+            let outcome = try Program.run(["bench", "step", "--device", "cpu", "--set", "model.layers=\(textLayers)",
+                                           "--steps", "6", "--seconds", "0.02", "--json"] + training + settings)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let report = try object(outcome.output)
+            guard let allocations = try facts(report)["heap allocations per step, training thread"] else { continue }
+            #expect(allocations == 0, "\(try rows(report).compactMapValues { $0["allocations"] as? Double }.filter { $0.value > 0 })")
+        }
+        #endif
+    }
+
     @Test func growthIsMeasured() throws {
         let outcome = try Program.run(["bench", "scaling", "--device", "cpu", "--axes", "L,V", "--points", "2", "--seconds", "0.1", "--json"])
         #expect(outcome.status == 0, "\(outcome.errors)")

@@ -28,6 +28,7 @@
     X(clEnqueueNDRangeKernel)        \
     X(clEnqueueReadBuffer)           \
     X(clEnqueueWriteBuffer)          \
+    X(clEnqueueMarkerWithWaitList)   \
     X(clGetEventProfilingInfo)       \
     X(clReleaseEvent)                \
     X(clFlush)                       \

@@ -74,16 +74,3 @@ SMALL void pairRow(long k, const float *x, float *out) {
 static void pairColumns(long rows, long k, const float *x, long ld, float *out) {
     for (long i = 0; i < rows; i++) pairRow(k, x + i * ld, out + i * pairsIn(k));
 }
-
-/// The same of mask ⊙ x, a few k at a time; mask [rows, k].
-static void pairMasked(long rows, long k, const float *x, long ld, const float *mask, float *out) {
-    enum { step = 64 };
-    float part[step];
-    for (long r = 0; r < rows; r++, x += ld, mask += k, out += pairsIn(k)) {
-        for (long j = 0; j < k; j += step) {
-            long count = cvMin(step, k - j);
-            FOR_VECTORS(count, storeN(part + i, loadN(mask + j + i, w) * loadN(x + j + i, w), w););
-            pairRow(count, part, out + j / 2);
-        }
-    }
-}

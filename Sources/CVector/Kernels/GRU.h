@@ -40,10 +40,10 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        Rows multiplied = keepPrevious(p, s, work, row, n, m, h);
+        Rows multiplied = keepPrevious(p, row, n, m, h);
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 3 * H);
-        gateProducts(s, s->pairs > 0, m, H, H, 3, multiplied, u, &coming);
+        gateProducts(s, work, m, H, H, 3, multiplied, u, &coming);
         for (long r = 0; r < m; r++) {
             GRURow x = {.a = projectionRow(p, n + r, 3 * H), .bias = s->bias, .h0 = h.base + r * h.ld,
                         .h = p->y + (n + r) * H, .H = H, .Hp = Hp};
@@ -75,15 +75,13 @@ static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, lo
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        Rows multiplied = keepPrevious(p, s, work, row, n, m, h);
-        // What is reset, in float32: kept so where there is a mask.
-        Rows states = p->mask && h.ld ? (Rows){p->previousH + n * H, H} : h;
+        Rows multiplied = keepPrevious(p, row, n, m, h);
         float *reset = p->gates ? p->candidate + n * H : resetArea;
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 3 * H);
-        gateProducts(s, s->pairs > 0, m, H, H, 2, multiplied, u, &coming);
+        gateProducts(s, work, m, H, H, 2, multiplied, u, &coming);
         for (long q = 0; q < m; q++) {
-            const float *a = projectionRow(p, n + q, 3 * H), *x = states.base + q * states.ld;
+            const float *a = projectionRow(p, n + q, 3 * H), *x = multiplied.base + q * multiplied.ld;
             float *kept = p->gates ? p->gates + (n + q) * 3 * H : NULL;
             const V *uq = u + q * 2;
             FOR_VECTORS(H, {
@@ -95,7 +93,7 @@ static void gruForwardBefore(const cvRecurrent *p, const cvRecurrentAreas *s, lo
                 uq += gateStride(s, 2);
             });
         }
-        stepProduct(m, h.ld ? H : 0, reset, H, s->second, H, p->y + n * H, H, false, pairsArea(s, work));
+        stepProduct(s, work, m, H, (Rows){reset, h.ld ? H : 0}, s->second, H, p->y + n * H, false, NULL);
         for (long q = 0; q < m; q++) {
             const float *a = projectionRow(p, n + q, 3 * H) + 2 * H;
             const float *zRow = p->gates ? p->gates + (n + q) * 3 * H + H : zArea + q * H;
@@ -170,35 +168,33 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
     long H = p->hidden, G = 3 * H;
     int f = p->activation, sigma = p->recurrentActivation;
     bool usual = f == cvTanh && sigma == cvSigmoid;
-    float *dh = work, *dU = dh + s->block * H, *dReset = dU, *pairs = pairsArea(s, work);
+    float *dh = work, *dU = dh + s->block * H, *dReset = dU;
     for (long t = p->steps - 1; t >= 0; t--) {
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
         startGradients(p, s, row, t, dh, NULL);
-        // h(t−1) itself, which previousH holds masked or rounded: of the difference h(t−1) − n too little would be left.
-        Rows h0 = before(p, s, row, t, p->y, p->h0, H);
         const float *mask = rowOf(p->mask, row, H);
-        if (p->compact) {
+        // h(t−1) itself, which previousH holds masked or rounded.
+        Rows h0 = before(p, s, row, t, p->y, p->h0, H);
+        if (p->resetAfter) {
             for (long q = 0; q < m; q++) {
-                fetchBackward(p, n + q + fetchAhead);
-                gruCompactGradients(H, (Half *)(p->gates + (n + q) * p->gatesLd), (Half *)keptRow(p, p->candidate, n + q),
-                                    h0.base + q * h0.ld, rowOf(p->dy, n + q, H), dh + q * H, (Half *)(dU + q * pairsIn(G)));
+                const float *dy = rowOf(p->dy, n + q, H), *h = h0.base + q * h0.ld;
+                float *gates = p->gates + (n + q) * p->gatesLd, *candidate = keptRow(p, p->candidate, n + q);
+                if (p->compact) {
+                    fetchBackward(p, n + q + fetchAhead);
+                    gruCompactGradients(H, (Half *)gates, (Half *)candidate, h, dy, dh + q * H, (Half *)(dU + q * pairsIn(G)));
+                } else if (usual) {
+                    gruGradientsAfter(H, gates, candidate, h, dy, dh + q * H, dU + q * G, cvTanh, cvSigmoid);
+                } else {
+                    gruGradientsAfter(H, gates, candidate, h, dy, dh + q * H, dU + q * G, f, sigma);
+                }
             }
             fetchBefore(p, row, t);
-            if (t > 0 || p->dh0) stepTiles(true, m, pairsIn(G), dU, pairsIn(G), s->first, H, dh, H, true, mask);
+            Rows gradients = {dU, p->compact ? pairsIn(G) : G, p->compact};
+            if (t > 0 || p->dh0) stepProduct(s, work, m, G, gradients, s->first, H, dh, true, mask);
             continue;
         }
         float *gates = p->gates + n * G;
-        if (p->resetAfter) {
-            for (long q = 0; q < m; q++) {
-                const float *dy = rowOf(p->dy, n + q, H);
-                float *candidate = p->candidate + (n + q) * H;
-                if (usual) gruGradientsAfter(H, gates + q * G, candidate, h0.base + q * h0.ld, dy, dh + q * H, dU + q * G, cvTanh, cvSigmoid);
-                else gruGradientsAfter(H, gates + q * G, candidate, h0.base + q * h0.ld, dy, dh + q * H, dU + q * G, f, sigma);
-            }
-            if (t > 0 || p->dh0) maskedProduct(m, G, dU, G, s->first, H, dh, H, true, mask, pairs);
-            continue;
-        }
         for (long q = 0; q < m; q++) {
             const float *dy = rowOf(p->dy, n + q, H), *h = h0.base + q * h0.ld;
             float *gate = gates + q * G;
@@ -213,7 +209,7 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
             });
         }
         // Masked: the gradient of r ⊙ h(t − 1) before the mask.
-        maskedProduct(m, H, gates + 2 * H, G, s->second, H, dReset, H, false, mask, pairs);
+        stepProduct(s, work, m, H, (Rows){gates + 2 * H, G}, s->second, H, dReset, false, mask);
         for (long q = 0; q < m; q++) {
             const float *h = h0.base + q * h0.ld;
             float *gate = gates + q * G;
@@ -225,7 +221,7 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 storeN(gate + i, dr * loadN(h + i, w) * derivative(sigma, r), w);
             });
         }
-        if (t > 0 || p->dh0) maskedProduct(m, 2 * H, gates, G, s->first, H, dh, H, true, mask, pairs);
+        if (t > 0 || p->dh0) stepProduct(s, work, m, 2 * H, (Rows){gates, G}, s->first, H, dh, true, mask);
     }
     keepInitialGradients(p, s, row, dh, NULL);
 }

@@ -47,10 +47,10 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
         if (!keepsC && t > 0) c0 = (Rows){cell, H};
         float *c = keepsC ? p->c + n * H : cell;
         float *hidden = !p->wHR ? p->y + n * R : p->projected ? p->projected + n * H : unprojected;
-        Rows multiplied = keepPrevious(p, s, work, row, n, m, h);
+        h = keepPrevious(p, row, n, m, h);
         Coming coming = {.count = 0};
         expectForward(p, &coming, n, m, 4 * H);
-        gateProducts(s, s->pairs > 0, m, H, R, 4, multiplied, u, &coming);
+        gateProducts(s, work, m, H, R, 4, h, u, &coming);
         for (long r = 0; r < m; r++) {
             LSTMRow x = {.a = projectionRow(p, n + r, 4 * H), .bias = s->bias, .c0 = c0.base + r * c0.ld, .c = c + r * H,
                          .h = hidden + r * H, .H = H, .Hp = Hp};
@@ -69,7 +69,7 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
             }
             if (compact && inPlace) memcpy(gates, waiting, sizeof(Half) * (size_t)(4 * H));
         }
-        if (p->wHR) stepProduct(m, H, hidden, H, s->second, R, p->y + n * R, R, false, pairsArea(s, work));
+        if (p->wHR) stepProduct(s, work, m, H, (Rows){hidden, H}, s->second, R, p->y + n * R, false, NULL);
         keepFinal(p, s, row, t, c);
     }
 }
@@ -116,7 +116,7 @@ static void lstmCompactGradients(long H, Half *gates, const Half *c, const Half 
 static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, R = p->state;
     bool usual = p->activation == cvTanh && p->recurrentActivation == cvSigmoid;
-    float *dh = work, *dc = dh + s->block * R, *dHidden = dc + s->block * H, *pairs = pairsArea(s, work);
+    float *dh = work, *dc = dh + s->block * R, *dHidden = dc + s->block * H;
     for (long t = p->steps - 1; t >= 0; t--) {
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
@@ -127,7 +127,7 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
                 const float *dy = rowOf(p->dy, n + r, R);
                 FOR_VECTORS(R, storeN(p->dhAll + (n + r) * R + i, loadN(dh + r * R + i, w) + optional(dy, i, w), w););
             }
-            stepProduct(m, R, p->dhAll + n * R, R, s->second, H, dHidden, H, false, pairs);
+            stepProduct(s, work, m, R, (Rows){p->dhAll + n * R, R}, s->second, H, dHidden, false, NULL);
         }
         for (long r = 0; r < m; r++) {
             fetchBackward(p, n + r + fetchAhead);
@@ -146,9 +146,7 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
         }
         fetchBefore(p, row, t);
         if (t == 0 && !p->dh0) continue;
-        const float *gates = p->gates + n * p->gatesLd, *mask = rowOf(p->mask, row, R);
-        if (p->compact) stepTiles(true, m, 2 * H, gates, p->gatesLd, s->first, R, dh, R, false, mask);
-        else maskedProduct(m, 4 * H, gates, p->gatesLd, s->first, R, dh, R, false, mask, pairs);
+        stepProduct(s, work, m, 4 * H, gateRows(p, n), s->first, R, dh, false, rowOf(p->mask, row, R));
     }
     keepInitialGradients(p, s, row, dh, dc);
 }

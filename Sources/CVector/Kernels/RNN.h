@@ -7,9 +7,8 @@ static void rnnForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
-        Rows multiplied = keepPrevious(p, s, work, row, n, m, h);
-        stepTiles(s->pairs > 0, m, multiplied.ld ? cvUnits(s->pairs > 0, H) : 0, multiplied.base, multiplied.ld, s->first, H, p->y + n * H, H,
-                  false, NULL);
+        h = keepPrevious(p, row, n, m, h);
+        stepProduct(s, work, m, H, h, s->first, H, p->y + n * H, false, NULL);
         for (long r = 0; r < m; r++) {
             const float *a = projectionRow(p, n + r, H);
             float *y = p->y + (n + r) * H;
@@ -28,7 +27,7 @@ static void rnnForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row
 
 static void rnnBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden;
-    float *dh = work, *pairs = pairsArea(s, work);
+    float *dh = work;
     for (long t = p->steps - 1; t >= 0; t--) {
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
@@ -54,9 +53,7 @@ static void rnnBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
         }
         fetchBefore(p, row, t);
         if (t == 0 && !p->dh0) continue;
-        const float *gates = p->gates + n * p->gatesLd, *mask = rowOf(p->mask, row, H);
-        if (p->compact) stepTiles(true, m, pairsIn(H), gates, p->gatesLd, s->first, H, dh, H, false, mask);
-        else maskedProduct(m, H, gates, p->gatesLd, s->first, H, dh, H, false, mask, pairs);
+        stepProduct(s, work, m, H, gateRows(p, n), s->first, H, dh, false, rowOf(p->mask, row, H));
     }
     keepInitialGradients(p, s, row, dh, NULL);
 }

@@ -7,6 +7,8 @@ typedef struct {
     const float *base;
     /// 0 where all rows share one (an absent initial state).
     long ld;
+    /// Whether they are pairs of bfloat16 (Bfloat16.h), two numbers in the place of a float.
+    bool paired;
 } Rows;
 
 SMALL long stepRows(const cvRecurrent *p, const cvRecurrentAreas *s, long row, long t) {
@@ -33,32 +35,40 @@ SMALL void copyRow(float *to, const float *from, long width) {
     if (from) memcpy(to, from, sizeof(float) * (size_t)width); else memset(to, 0, sizeof(float) * (size_t)width);
 }
 
-/// Where a worker keeps the pairs of a product's left operand; NULL in float32.
-SMALL float *pairsArea(const cvRecurrentAreas *s, float *work) { return s->pairs > 0 ? work + s->pairs : NULL; }
-
-/// Keeps what W_hh multiplies in rows n ..< n + m, sequences `row` on, and returns it as the step's product reads it, in pairs
-/// or not: the states h, masked if there is a mask. In compact form what is kept are the pairs.
-static Rows keepPrevious(const cvRecurrent *p, const cvRecurrentAreas *s, float *work, long row, long n, long m, Rows h) {
-    long R = p->state, units = pairsIn(R);
-    const float *mask = rowOf(p->mask, row, R);
-    float *pairs = pairsArea(s, work);
-    if (p->compact && p->previousH) {
-        pairs = p->previousH + n * units;
-        if (!h.ld) memset(pairs, 0, sizeof(float) * (size_t)(m * units));
-    } else if (p->previousH) {
-        float *kept = p->previousH + n * R;
-        for (long r = 0; r < m; r++) {
-            const float *from = h.base + r * h.ld, *factors = rowOf(mask, r, R);
-            float *to = kept + r * R;
-            if (!mask) copyRow(to, from, R);
-            else FOR_VECTORS(R, storeN(to + i, loadN(factors + i, w) * loadN(from + i, w), w););
+/// Pairs of m rows of h [m, R], sequences `row` on, each times its mask.
+static void pairMasked(const cvRecurrent *p, long row, long m, Rows h, float *out) {
+    enum { most = 256 };
+    float masked[most];
+    for (long r = 0; r < m; r++) {
+        const float *from = h.base + r * h.ld, *mask = p->mask + (row + r) * p->state;
+        for (long k = 0; k < p->state; k += most) {
+            long count = cvMin(most, p->state - k);
+            FOR_VECTORS(count, storeN(masked + i, loadN(mask + k + i, w) * loadN(from + k + i, w), w););
+            pairRow(count, masked, out + r * pairsIn(p->state) + k / 2);
         }
-        if (mask && h.ld) h = (Rows){kept, R};
-        mask = NULL;
     }
-    if (!h.ld || !pairs) return h;
-    if (mask) pairMasked(m, R, h.base, h.ld, mask, pairs); else pairColumns(m, R, h.base, h.ld, pairs);
-    return (Rows){pairs, units};
+}
+
+/// Keeps what W_hh multiplies in rows n ..< n + m, sequences `row` on, and returns it: the states h, masked if there is a mask,
+/// as pairs in compact form.
+static Rows keepPrevious(const cvRecurrent *p, long row, long n, long m, Rows h) {
+    if (!p->previousH) return h;
+    long R = p->state;
+    if (p->compact) {
+        float *kept = p->previousH + n * pairsIn(R);
+        if (!h.ld) memset(kept, 0, sizeof(float) * (size_t)(m * pairsIn(R)));
+        else if (p->mask) pairMasked(p, row, m, h, kept);
+        else pairColumns(m, R, h.base, h.ld, kept);
+        return h.ld ? (Rows){kept, pairsIn(R), true} : h;
+    }
+    float *kept = p->previousH + n * R;
+    for (long r = 0; r < m; r++) {
+        const float *from = h.base + r * h.ld, *mask = rowOf(p->mask, row + r, R);
+        float *to = kept + r * R;
+        if (!mask) copyRow(to, from, R);
+        else FOR_VECTORS(R, storeN(to + i, loadN(mask + i, w) * loadN(from + i, w), w););
+    }
+    return p->mask && h.ld ? (Rows){kept, R} : h;
 }
 
 /// Copies final states of the rows that end with step t; t = −1 stands for rows of length 0.
@@ -96,6 +106,9 @@ SMALL float *keptRow(const cvRecurrent *p, float *base, long n) {
     return base + n * (p->compact ? pairsIn(p->hidden) : p->hidden);
 }
 
+/// The gates of rows from n on, after the pointwise part of the backward pass their gradients.
+SMALL Rows gateRows(const cvRecurrent *p, long n) { return (Rows){p->gates + n * p->gatesLd, p->gatesLd, p->compact}; }
+
 /// The end of a row of `width` bfloat16 numbers where they do not fill the last pair.
 SMALL void endPair(Half *row, long width) { if (width % 2) row[width] = 0; }
 
@@ -110,17 +123,54 @@ SMALL V optional(const float *row, long i, long w) { return row ? loadN(row + i,
 /// not fall on the same sets of the cache.
 SMALL long gateStride(const cvRecurrentAreas *s, int gates) { return (s->block + 1) * gates; }
 
-/// u = x W^T of m rows, of pairs or not, the gates of a unit group side by side: group g of row r at u[g · gateStride + r · gates].
+/// The left operand [m, K] of a step's product as tiles take it: in bfloat16 as pairs, in `work` unless they are pairs already.
+static Rows operand(const cvRecurrentAreas *s, float *work, long m, long K, Rows a) {
+    if (s->pairs == 0 || a.paired || !a.ld) return a;
+    float *pairs = work + s->pairs;
+    pairColumns(m, K, a.base, a.ld, pairs);
+    return (Rows){pairs, pairsIn(K), true};
+}
+
+/// u = h W^T of m rows, the gates of a unit group side by side: group g of row r at u[g · gateStride + r · gates].
 /// All rows meet a panel of the weights while it is in the first-level cache.
-static void gateProducts(const cvRecurrentAreas *s, bool pairs, long m, long H, long R, int gates, Rows x, V *u, Coming *coming) {
+static void gateProducts(const cvRecurrentAreas *s, float *work, long m, long H, long R, int gates, Rows h, V *u, Coming *coming) {
     long calls = cvPieces(H, WIDTH) * cvPieces(m, tileRows(gates));
+    bool pairs = s->pairs > 0;
+    h = operand(s, work, m, R, h);
     R = cvUnits(pairs, R);
     for (long i = 0; i < H; i += WIDTH, u += gateStride(s, gates)) {
         const float *panel = s->first + i * gates * R;
         for (long r = 0, k; r < m; r += k) {
             k = nextTile(m - r, gates);
             fetch(coming, calls--);
-            tiles[pairs][k - 1][gates - 1](x.ld ? R : 0, x.base + r * x.ld, x.ld, panel, u + r * gates);
+            tiles[pairs][k - 1][gates - 1](h.ld ? R : 0, h.base + r * h.ld, h.ld, panel, u + r * gates);
+        }
+    }
+}
+
+/// out [m, n] (= or +=) mask ⊙ (a [m, K] · packed [K, n]); `mask` [m, n] or NULL.
+static void stepProduct(const cvRecurrentAreas *s, float *work, long m, long K, Rows a, const float *packed, long n, float *out,
+                        bool accumulate, const float *mask) {
+    V tile[6 * PANEL];
+    bool pairs = s->pairs > 0;
+    a = operand(s, work, m, K, a);
+    K = cvUnits(pairs, K);
+    for (long column = 0; column < n; column += PANEL * WIDTH) {
+        long vectors = cvMin(PANEL, cvPieces(n - column, WIDTH));
+        const float *b = packed + column * K;
+        for (long i = 0, k; i < m; i += k) {
+            k = nextTile(m - i, vectors);
+            tiles[pairs][k - 1][vectors - 1](a.ld ? K : 0, a.base + i * a.ld, a.ld, b, tile);
+            for (long r = 0; r < k; r++) {
+                float *to = out + (i + r) * n + column;
+                for (long j = 0; j < vectors; j++) {
+                    long w = n - column - j * WIDTH;
+                    V v = tile[r * vectors + j];
+                    if (mask) v *= loadN(mask + (i + r) * n + column + j * WIDTH, w);
+                    if (accumulate) v += loadN(to + j * WIDTH, w);
+                    storeN(to + j * WIDTH, v, w);
+                }
+            }
         }
     }
 }

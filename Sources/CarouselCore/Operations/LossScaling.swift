@@ -48,8 +48,7 @@ public struct LossScaleStep {
 extension Requirements {
     /// Single numbers, and the state of three.
     public static func lossScale(_ step: LossScaleStep) throws {
-        let singles = [step.squaredNorm, step.fault, step.skip]
-        try check(step.state.count == 3 && singles.allSatisfy { $0.count == 1 }, "loss scale",
+        try check(step.state.count == 3 && step.squaredNorm.count == 1 && step.fault.count == 1 && step.skip.count == 1, "loss scale",
                   ["state": step.state, "squaredNorm": step.squaredNorm, "fault": step.fault, "skip": step.skip])
     }
 }

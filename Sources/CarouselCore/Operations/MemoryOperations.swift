@@ -88,6 +88,36 @@ extension Backend {
         return try readFloats(tensor).map(Double.init)
     }
 
+    /// Reads a short float32 or float64 tensor into a list that keeps its memory. A sync point.
+    public func readDoubles(_ tensor: Tensor, into values: inout [Double]) throws {
+        values.removeAll(keepingCapacity: true)
+        if tensor.type == .float64 {
+            try withUnsafeTemporaryAllocation(of: Double.self, capacity: tensor.count) {
+                try read(tensor, into: UnsafeMutableRawBufferPointer($0))
+                values.append(contentsOf: $0)
+            }
+        } else {
+            try checkTransfer(tensor.count, tensor, types: [.float32])
+            try withUnsafeTemporaryAllocation(of: Float.self, capacity: tensor.count) {
+                try read(tensor, into: UnsafeMutableRawBufferPointer($0))
+                for value in $0 { values.append(Double(value)) }
+            }
+        }
+    }
+
+    /// The only value of a float32 or float64 tensor [1]. A sync point.
+    public func readDouble(_ tensor: Tensor) throws -> Double {
+        if tensor.type == .float64 {
+            var value = 0.0
+            try withUnsafeMutableBytes(of: &value) { try read(tensor, into: $0) }
+            return value
+        }
+        try checkTransfer(1, tensor, types: [.float32])
+        var value: Float = 0
+        try withUnsafeMutableBytes(of: &value) { try read(tensor, into: $0) }
+        return Double(value)
+    }
+
     /// Reads a float32 or float64 (rounded) tensor. A sync point.
     public func readFloats(_ tensor: Tensor) throws -> [Float] {
         if tensor.type == .float64 { return try readDoubles(tensor).map(Float.init) }

@@ -141,6 +141,12 @@ public struct RecurrentPass {
     public var cT: Tensor?
     /// Filled in training; nil in inference.
     public var activations: RecurrentActivations?
+    /// The steps this call takes; nil = all. Only in training, without a projection of the state, and where the backend's
+    /// `wavefrontSteps` asked for it. Calls whose ranges follow each other from the first step to the last make up a forward
+    /// pass, those from the last to the first a backward pass, with the same bits.
+    public var steps: Range<Int>?
+    /// [U, G·H] what the first of such calls leaves for the others, where the input is indexed.
+    public var projection: Tensor?
 
     public init(cell: RecurrentCell, layout: PackedLayout, input: RecurrentInput, weights: RecurrentWeights,
                 h0: Tensor? = nil, c0: Tensor? = nil, mask: Tensor? = nil, y: Tensor, hT: Tensor, cT: Tensor?,
@@ -160,9 +166,13 @@ public struct RecurrentPass {
 
     /// H
     public var hiddenWidth: Int { weights.wHH.shape[0] / cell.gateCount }
+    /// The steps this call takes.
+    public var stepRange: Range<Int> { steps ?? 0..<layout.layout.steps }
 }
 
-/// Gradients that flow through a `RecurrentPass`.
+/// Gradients that flow through a `RecurrentPass`. In a pass of several calls `dhT` and `dcT` enter with the first, the running
+/// gradients are kept in `dh0` and `dc0`, which must be there, each call makes the rows of its steps of a dense `dInput`, and the
+/// last one all the rest.
 public struct RecurrentGradients {
     /// [N, R] in; nil = zero.
     public var dy: Tensor?
@@ -178,9 +188,12 @@ public struct RecurrentGradients {
     public var dc0: Tensor?
     /// +=. A bias gradient is nil where the weight is nil or not trained.
     public var weights: RecurrentWeights
+    /// Whether a device may make those of the weights aside (`OverlapOperations`): until the next `join` nobody reads or adds to
+    /// them, and the activations and the input of the pass stay as they are.
+    public var weightsAside: Bool
 
     public init(dy: Tensor?, dhT: Tensor? = nil, dcT: Tensor? = nil, dInput: Tensor?, dh0: Tensor? = nil,
-                dc0: Tensor? = nil, weights: RecurrentWeights) {
+                dc0: Tensor? = nil, weights: RecurrentWeights, weightsAside: Bool = false) {
         self.dy = dy
         self.dhT = dhT
         self.dcT = dcT
@@ -188,6 +201,7 @@ public struct RecurrentGradients {
         self.dh0 = dh0
         self.dc0 = dc0
         self.weights = weights
+        self.weightsAside = weightsAside
     }
 }
 

@@ -3,30 +3,30 @@ import Foundation
 
 /// Prepares the batches of an epoch on another thread while the device works on the current one.
 ///
-/// Batches come out in the order of the plan; at most `depth` wait at any time. Used from one thread.
+/// Batches come out in the order of the plan; at most `depth` wait at any time. Used from one thread, which may keep a batch
+/// as long as it likes; the memory of one it has let go of two batches later is taken for another.
 /// Letting go of the object, or `cancel()`, stops the work.
 public final class BatchPrefetcher {
     private let shared: Shared
+    private let pool: BatchPool
 
     /// - Parameters:
     ///   - batches: row numbers of each batch, for example from `BatchPlan.training`.
     ///   - weights: one weight per row of the whole set, or nil.
     ///   - reversed: whether the model reads tokens backwards.
     ///   - depth: batches made ahead, at least 1.
+    ///   - pool: what earlier batches left to those to come.
     ///   - observer: hears on the other thread when a batch is made.
     public init(_ data: EncodedDataSet, batches: [[Int]], weights: [Float]? = nil, reversed: Bool = false, depth: Int = 2,
-                observer: (any SpanObserver)? = nil) {
+                pool: BatchPool = BatchPool(), observer: (any SpanObserver)? = nil) {
         let shared = Shared(depth: max(1, depth))
         self.shared = shared
+        self.pool = pool
         // The thread must not hold `self`, or letting go of the prefetcher would not stop it.
         let thread = Thread {
             for rows in batches {
                 guard shared.waitForRoom() else { return }
-                shared.deliver(observer.span(.preparation) {
-                    var batch = data.batch(rows, weights: weights)
-                    if reversed { batch.indexReversed() }
-                    return batch
-                })
+                shared.deliver(observer.span(.preparation) { pool.batch(rows, of: data, weights: weights, reversed: reversed) })
             }
             shared.finish()
         }
@@ -35,7 +35,11 @@ public final class BatchPrefetcher {
     }
 
     /// The next batch, waiting for it when needed; nil after the last one or after `cancel()`.
-    public func next() -> SequenceBatch? { shared.take() }
+    public func next() -> SequenceBatch? {
+        guard let batch = shared.take() else { return nil }
+        pool.lend(batch)
+        return batch
+    }
 
     /// Stops the work; batches not yet taken are dropped.
     public func cancel() { shared.cancel() }
@@ -54,7 +58,10 @@ public final class BatchPrefetcher {
         private var cancelled = false
         private var highWater = 0
 
-        init(depth: Int) { self.depth = depth }
+        init(depth: Int) {
+            self.depth = depth
+            queue.reserveCapacity(depth)
+        }
 
         private func locked<Result>(_ body: () -> Result) -> Result {
             condition.lock()

@@ -52,15 +52,20 @@ public struct EncodedDataSet: Sendable {
     /// The rows at `indices` as one batch.
     /// - Parameter weights: one weight per row of the whole set (for example from class weights), or nil.
     public func batch(_ indices: [Int], weights: [Float]? = nil) -> SequenceBatch {
-        let batchLabels = labels.isEmpty ? [] : indices.map { labels[$0] }
-        let batchWeights = weights.map { all in indices.map { all[$0] } } ?? []
+        var batch = SequenceBatch(), scratch = SequenceBatch.Scratch()
+        change(&batch, to: indices, weights: weights, with: &scratch)
+        return batch
+    }
+
+    /// The same in the memory of an earlier batch.
+    /// - Parameter reversed: whether the model reads tokens backwards.
+    public func change(_ batch: inout SequenceBatch, to indices: [Int], weights: [Float]? = nil, reversed: Bool = false,
+                       with scratch: inout SequenceBatch.Scratch) {
         switch sequences {
         case .tokens(let rows):
-            return SequenceBatch(tokens: indices.map { rows[$0] }, labels: batchLabels, weights: batchWeights,
-                                 indices: indices)
+            batch.change(to: indices, ofTokens: rows, labels: labels, weights: weights ?? [], reversed: reversed, with: &scratch)
         case .features(let rows, let width):
-            return SequenceBatch(features: indices.map { rows[$0] }, width: width, labels: batchLabels,
-                                 weights: batchWeights, indices: indices)
+            batch.change(to: indices, ofFeatures: rows, width: width, labels: labels, weights: weights ?? [], with: &scratch)
         }
     }
 }

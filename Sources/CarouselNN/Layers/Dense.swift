@@ -49,7 +49,7 @@ final class Dense: Layer {
 
     /// [M, F] → [M, units]
     private func apply(_ x: Tensor) throws -> Tensor {
-        let y = try workspace.tensor("y", [x.shape[0], outputWidth])
+        let y = try workspace.tensor("y", x.shape[0], outputWidth)
         try backend.multiply(MatrixProduct(x, store.weight(parameters[0]), transposeB: true,
                                            bias: store.weight(parameters[1]), into: y))
         if activation != .linear { try backend.activate(activation, y, into: y) }
@@ -67,8 +67,10 @@ final class Dense: Layer {
             try backend.activateBackward(activation, y: y, dy: dy, into: dz)
             dy = dz
         }
-        try backend.multiply(MatrixProduct(dy, transposeA: true, x, into: store.gradient(parameters[0]), accumulate: true))
-        try backend.columnSums(of: dy, into: store.gradient(parameters[1]), accumulate: true)
+        try backend.aside {
+            try backend.multiply(MatrixProduct(dy, transposeA: true, x, into: store.gradient(parameters[0]), accumulate: true))
+            try backend.columnSums(of: dy, into: store.gradient(parameters[1]), accumulate: true)
+        }
         let dx = try workspace.tensor("dx", x.shape)
         try backend.multiply(MatrixProduct(dy, store.weight(parameters[0]), into: dx))
         return LayerGradient(values: dx)

@@ -35,7 +35,7 @@ final class Embedding: Layer {
     func forward(_ value: LayerValue, _ context: PassContext) throws -> LayerValue {
         guard case .tokens(let index, let reversed, let layout) = value else { throw unexpected(value) }
         self.index = index
-        let rows = try workspace.tensor("rows", [index.distinctCount, outputWidth])
+        let rows = try workspace.tensor("rows", index.distinctCount, outputWidth)
         self.rows = rows
         try backend.gather(store.table(parameters[0], reading: index.distinct), rows: index.distinct, into: rows)
         mask = nil
@@ -47,7 +47,7 @@ final class Embedding: Layer {
         if handsOnIndex {
             return .sequence(SequenceValue(.indexed(rows: rows, index: index), reversedIndex: reversed, layout: layout))
         }
-        let values = try workspace.tensor("values", [index.count, outputWidth])
+        let values = try workspace.tensor("values", index.count, outputWidth)
         try backend.gather(rows, rows: index.positions, into: values)
         return .sequence(SequenceValue(.dense(values), layout: layout))
     }
@@ -58,7 +58,7 @@ final class Embedding: Layer {
         guard let index, let dValues = gradient.values else { return nil }
         var dRows = dValues
         if !handsOnIndex {
-            dRows = try workspace.tensor("dRows", [index.distinctCount, outputWidth])
+            dRows = try workspace.tensor("dRows", index.distinctCount, outputWidth)
             try backend.segmentSums(of: dValues, index: index, into: dRows)
         }
         if let mask { try backend.dropout(dRows, into: dRows, mask: mask) }

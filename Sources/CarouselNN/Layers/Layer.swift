@@ -70,7 +70,8 @@ public protocol Layer: AnyObject {
     func forward(_ value: LayerValue, _ context: PassContext) throws -> LayerValue
     /// Lets go of the tensors of the last pass, so that they can give way to those of a larger batch.
     func forget()
-    /// Adds to the parameters' gradients and returns the gradient of its input, nil where nobody needs it.
+    /// Adds to the parameters' gradients, which are whole after the backend's next `join`, and returns the gradient of its
+    /// input, nil where nobody needs it. Until then the activations and inputs of all layers stay as they are.
     func backward(_ gradient: LayerGradient, _ context: PassContext) throws -> LayerGradient?
     /// Bytes of the tensors it has made for its activations and their gradients so far; they grow with the batches.
     var activationBytes: Int { get }

@@ -23,7 +23,7 @@ final class PoolingLayer: Layer {
         guard case .sequence(let sequence) = value, case .dense(let x) = sequence.input else { throw unexpected(value) }
         layout = sequence.layout
         let batch = sequence.layout.layout.batchSize
-        let result = try workspace.tensor("y", [batch, outputWidth])
+        let result = try workspace.tensor("y", batch, outputWidth)
         for (place, kind) in kinds.enumerated() {
             let part: Tensor
             switch kind {
@@ -31,8 +31,8 @@ final class PoolingLayer: Layer {
                 guard let finalState = sequence.finalState else { throw unexpected(value) }
                 part = finalState
             case .mean, .max:
-                part = try workspace.tensor(kind.rawValue, [batch, width])
-                let argmax = kind == .max ? try workspace.tensor("argmax", [batch, width], type: .int32) : nil
+                part = try workspace.tensor(kind.rawValue, batch, width)
+                let argmax = kind == .max ? try workspace.tensor("argmax", batch, width, type: .int32) : nil
                 try backend.pool(kind == .max ? .max : .mean, x, layout: sequence.layout, into: part, argmax: argmax)
             }
             try backend.copyColumns(part, from: 0, to: result, at: place * width, width: width, scale: 1, accumulate: false)
@@ -47,18 +47,18 @@ final class PoolingLayer: Layer {
         let batch = layout.layout.batchSize
         var result = LayerGradient(values: nil)
         for (place, kind) in kinds.enumerated() {
-            let part = try workspace.tensor("d\(kind.rawValue)", [batch, width])
+            let part = try workspace.tensor("d\(kind.rawValue)", batch, width)
             try backend.copyColumns(dy, from: place * width, to: part, at: 0, width: width, scale: 1, accumulate: false)
             if kind == .last {
                 result.finalState = part
                 continue
             }
             if result.values == nil {
-                let dx = try workspace.tensor("dx", [layout.layout.rows, width])
+                let dx = try workspace.tensor("dx", layout.layout.rows, width)
                 try backend.fill(dx, with: 0)
                 result.values = dx
             }
-            let argmax = kind == .max ? try workspace.tensor("argmax", [batch, width], type: .int32) : nil
+            let argmax = kind == .max ? try workspace.tensor("argmax", batch, width, type: .int32) : nil
             try backend.poolBackward(kind == .max ? .max : .mean, dy: part, layout: layout, argmax: argmax, into: result.values!)
         }
         return result

@@ -15,6 +15,8 @@ final class RecurrentDirection {
     private let workspace: Workspace
     private let numbers: Numbers
     private var pass: RecurrentPass?
+    /// Of the backward pass that is taken in parts.
+    private var gradients: RecurrentGradients?
 
     /// Parameter numbers by role.
     private struct Numbers {
@@ -67,6 +69,21 @@ final class RecurrentDirection {
     }
 
     func forward(_ sequence: SequenceValue, _ context: PassContext) throws {
+        try backend.recurrentForward(prepare(sequence, context))
+    }
+
+    /// Takes some steps of the pass that was prepared.
+    func forward(steps: Range<Int>) throws {
+        guard var part = pass else { return }
+        part.steps = steps
+        if case .indexed(let rows, _) = part.input {
+            part.projection = try workspace.tensor("projection", [rows.shape[0], cell.gateCount * hidden])
+        }
+        try backend.recurrentForward(part)
+    }
+
+    /// The pass over `sequence`, with what it needs before it.
+    func prepare(_ sequence: SequenceValue, _ context: PassContext) throws -> RecurrentPass {
         let layout = sequence.layout, n = layout.layout.rows, b = layout.layout.batchSize
         var input = sequence.input
         if reversed {
@@ -85,25 +102,26 @@ final class RecurrentDirection {
         var activations: RecurrentActivations?
         if context.mode == .training {
             activations = RecurrentActivations(
-                gates: try workspace.tensor("gates", [n, cell.gateCount * hidden]),
-                previousH: try workspace.tensor("previousH", [n, stateWidth]),
-                c: cell.kind == .lstm ? try workspace.tensor("c", [n, hidden]) : nil,
-                candidate: cell.kind == .gru ? try workspace.tensor("candidate", [n, hidden]) : nil,
-                hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", [n, hidden]),
+                gates: try workspace.tensor("gates", n, cell.gateCount * hidden),
+                previousH: try workspace.tensor("previousH", n, stateWidth),
+                c: cell.kind == .lstm ? try workspace.tensor("c", n, hidden) : nil,
+                candidate: cell.kind == .gru ? try workspace.tensor("candidate", n, hidden) : nil,
+                hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", n, hidden),
                 isOpaque: !context.keepsReadable)
         }
         let pass = RecurrentPass(cell: cell, layout: layout, input: input, weights: try weights(store.weight),
-                                 mask: try mask(rows: b, context), y: try workspace.tensor("y", [n, stateWidth]), hT: try workspace.tensor("hT", [b, stateWidth]),
-                                 cT: cell.kind == .lstm ? try workspace.tensor("cT", [b, hidden]) : nil,
+                                 mask: try mask(rows: b, context), y: try workspace.tensor("y", n, stateWidth),
+                                 hT: try workspace.tensor("hT", b, stateWidth),
+                                 cT: cell.kind == .lstm ? try workspace.tensor("cT", b, hidden) : nil,
                                  activations: activations)
-        try backend.recurrentForward(pass)
         self.pass = pass
+        return pass
     }
 
     /// [B, R] 0 or 1 / (1 − rate); nil outside of training or without dropout.
     private func mask(rows: Int, _ context: PassContext) throws -> Tensor? {
         guard context.mode == .training, dropoutRate > 0 else { return nil }
-        let mask = try workspace.tensor("recurrent mask", [rows, stateWidth])
+        let mask = try workspace.tensor("recurrent mask", rows, stateWidth)
         try backend.fill(mask, with: 1)
         try backend.dropout(mask, into: mask, mask: DropoutMask(rate: dropoutRate, key: context.dropoutKey(layer: layer, part: place)))
         return mask
@@ -127,7 +145,10 @@ final class RecurrentDirection {
     }
 
     /// Lets go of the last pass.
-    func forget() { pass = nil }
+    func forget() { (pass, gradients) = (nil, nil) }
+
+    /// Of the last forward pass.
+    var layout: SequenceLayout? { pass?.layout.layout }
 
     /// [B, R] of the last forward pass.
     var finalState: Tensor { pass!.hT }
@@ -142,6 +163,37 @@ final class RecurrentDirection {
 
     /// Returns the gradient of the input: [N, I], or [U, I] of an indexed one.
     func backward(dOutput: Tensor?, dFinal: Tensor?, wantsInputGradient: Bool) throws -> Tensor? {
+        guard let pass, let gradients = try gradients(dOutput, dFinal, wantsInputGradient: wantsInputGradient) else { return nil }
+        try backend.recurrentBackward(pass, into: gradients)
+        if reversed, case .dense = pass.input, let mirrored = gradients.dInput {
+            let inTime = try workspace.tensor("dx in time", mirrored.shape)
+            try backend.gather(mirrored, rows: pass.layout.reversedRows, into: inTime)
+            return inTime
+        }
+        return gradients.dInput
+    }
+
+    /// Makes what a backward pass in parts needs; not for a reversed direction.
+    /// - Returns: where the gradient of the input will be.
+    func prepareBackward(dOutput: Tensor?, dFinal: Tensor?, wantsInputGradient: Bool) throws -> Tensor? {
+        guard let pass else { return nil }
+        gradients = try gradients(dOutput, dFinal, wantsInputGradient: wantsInputGradient)
+        gradients?.dh0 = try workspace.tensor("dh", pass.hT.shape)
+        gradients?.dc0 = try pass.cT.map { try workspace.tensor("dc", $0.shape) }
+        return gradients?.dInput
+    }
+
+    /// Takes some steps of the backward pass that was prepared.
+    func backward(steps: Range<Int>) throws {
+        guard var part = pass, let gradients else { return }
+        part.steps = steps
+        if case .indexed(let rows, _) = part.input {
+            part.projection = try workspace.tensor("projection", [rows.shape[0], cell.gateCount * hidden])
+        }
+        try backend.recurrentBackward(part, into: gradients)
+    }
+
+    private func gradients(_ dOutput: Tensor?, _ dFinal: Tensor?, wantsInputGradient: Bool) throws -> RecurrentGradients? {
         guard let pass else { return nil }
         var dy = dOutput
         if reversed, let dOutput {
@@ -156,13 +208,6 @@ final class RecurrentDirection {
             case .indexed(let rows, _): dInput = try workspace.tensor("dx", rows.shape)
             }
         }
-        try backend.recurrentBackward(pass, into: RecurrentGradients(dy: dy, dhT: dFinal, dInput: dInput,
-                                                                     weights: try weights(store.gradient)))
-        if reversed, case .dense = pass.input, let mirrored = dInput {
-            let inTime = try workspace.tensor("dx in time", mirrored.shape)
-            try backend.gather(mirrored, rows: pass.layout.reversedRows, into: inTime)
-            return inTime
-        }
-        return dInput
+        return RecurrentGradients(dy: dy, dhT: dFinal, dInput: dInput, weights: try weights(store.gradient), weightsAside: backend.overlaps)
     }
 }

@@ -31,7 +31,7 @@ public struct DeviceBatch {
             let backwards = try reversed ? batch.reversed.map { try RowIndex($0, in: workspace.reversed) } : nil
             value = .tokens(try RowIndex(lists, in: workspace.index), reversed: backwards, layout: layout)
         case .features(let values, let width):
-            let x = try workspace.values.tensor("x", holding: values, shape: [batch.layout.rows, width])
+            let x = try workspace.values.tensor("x", holding: values, shape: Shape(batch.layout.rows, width))
             value = .sequence(SequenceValue(.dense(x), layout: layout))
         }
         let size = batch.batchSize

@@ -25,7 +25,8 @@ public final class SequenceClassifier {
     public let store: ParameterStore
     public let lossKind: CrossEntropy.Kind
     /// All layers in order, the head last.
-    public let layers: [any Layer]
+    public var layers: [any Layer] { chain.layers }
+    private let chain: LayerChain
     /// Whether batches must bring the reversed index.
     public let readsBackwards: Bool
     /// Hears the layers' passes; nil = nobody.
@@ -88,7 +89,7 @@ public final class SequenceClassifier {
         self.classes = classes
         self.backend = backend
         self.store = store
-        self.layers = layers
+        chain = LayerChain(layers, on: backend)
         lossKind = sigmoid ? .sigmoid : .softmax
         readsBackwards = backwards
         workspace = Workspace(backend: backend)
@@ -102,12 +103,7 @@ public final class SequenceClassifier {
 
     /// Logits [B, C], [B, 1] with a sigmoid head; rows in the batch's order.
     public func forward(_ batch: DeviceBatch, _ context: PassContext) throws -> Tensor {
-        for layer in layers { layer.forget() }
-        var value = batch.value
-        for (place, layer) in layers.enumerated() {
-            value = try observer.span(.forward(place, layer.name)) { try layer.forward(value, context) }
-        }
-        guard case .vector(let logits) = value else {
+        guard case .vector(let logits) = try chain.forward(batch.value, context, observer: observer) else {
             throw CarouselError(.internalError, "the head did not hand on a vector")
         }
         return logits
@@ -128,11 +124,7 @@ public final class SequenceClassifier {
 
     /// Adds the gradients of all parameters, from the gradient of the logits.
     public func backward(_ dLogits: Tensor, _ context: PassContext) throws {
-        var gradient = LayerGradient(values: dLogits)
-        for (place, layer) in layers.enumerated().reversed() {
-            guard let next = try observer.span(.backward(place, layer.name), { try layer.backward(gradient, context) }) else { break }
-            gradient = next
-        }
+        _ = try chain.backward(LayerGradient(values: dLogits), context, observer: observer)
     }
 
     /// Class probabilities of logits in Double, C per row. Their sum is 1 within rounding.

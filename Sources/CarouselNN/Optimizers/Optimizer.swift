@@ -120,12 +120,17 @@ public final class Optimizer {
     /// Limits the gradients as configured, after dividing them by the scale of the loss. The global norm before clipping stays
     /// readable with `gradientNorm`.
     public func clip() throws {
-        let parts = try gradientParts()
-        if let lossScale { for part in parts { try lossScale.unscale(part) } }
-        for (place, part) in parts.enumerated() { try backend.squaredNorm(of: part, into: squaredNorm, accumulate: place > 0) }
+        if let lossScale { try forEachGradientPart { try lossScale.unscale($0) } }
+        var isFirst = true
+        try forEachGradientPart { part in
+            try backend.squaredNorm(of: part, into: squaredNorm, accumulate: !isFirst)
+            isFirst = false
+        }
         if let lossScale { try lossScale.judge(squaredNorm: squaredNorm, fault: fault) } else { try watch(squaredNorm) }
         if let maximum = clipping.globalNorm {
-            for part in parts { try backend.clipByNorm(part, squaredNorm: squaredNorm, maximum: maximum, variant: configuration.variant) }
+            try forEachGradientPart {
+                try backend.clipByNorm($0, squaredNorm: squaredNorm, maximum: maximum, variant: configuration.variant)
+            }
         }
         if let maximum = clipping.tensorNorm {
             for number in store.parameters.indices {
@@ -134,17 +139,17 @@ public final class Optimizer {
                 try backend.clipByNorm(gradient, squaredNorm: tensorNorm, maximum: maximum, variant: configuration.variant)
             }
         }
-        if let limit = clipping.value { for part in parts { try backend.clipByValue(part, limit: limit) } }
+        if let limit = clipping.value { try forEachGradientPart { try backend.clipByValue($0, limit: limit) } }
     }
 
     /// The table that has its gradients for itself in this step; nil where the flat gradients hold all of them.
     private var table: LazyTable? { store.lazyTable.flatMap { $0.ownsGradients ? $0 : nil } }
 
-    /// All gradients that may be other than 0.
-    private func gradientParts() throws -> [Tensor] {
-        guard let table else { return [try store.gradients] }
-        let ranges = store.rangesBesideTable.map { store.view(of: store.buffersBesideTable.gradients, $0) }
-        return (table.gradientValues.map { [$0] } ?? []) + ranges
+    /// Hands on all gradients that may be other than 0.
+    private func forEachGradientPart(_ body: (Tensor) throws -> Void) throws {
+        guard let table else { return try body(try store.gradients) }
+        if let values = table.gradientValues { try body(values) }
+        for range in store.rangesBesideTable { try body(store.view(of: store.buffersBesideTable.gradients, range)) }
     }
 
     /// A parameter's gradient, of a table that of the rows touched; nil where there is none.
@@ -154,7 +159,7 @@ public final class Optimizer {
     }
 
     /// √Σ g² over all parameters before clipping, of the last `clip`. A sync point.
-    public func gradientNorm() throws -> Double { try backend.readDoubles(squaredNorm)[0].squareRoot() }
+    public func gradientNorm() throws -> Double { try backend.readDouble(squaredNorm).squareRoot() }
 
     /// Puts back what a saved training had; the moments are written by the caller.
     /// - Parameters:

@@ -24,7 +24,9 @@ public final class ParameterStore {
     /// Number of the table of an embedding; nil where there is none.
     private(set) var tableParameter: Int?
     /// The table whose rows are stepped one by one; set by the optimizer.
-    var lazyTable: LazyTable?
+    var lazyTable: LazyTable? { didSet { rangesBesideTable = rangesBeside(lazyTable?.parameter) } }
+    /// What of the flat buffers lies beside that table: all without one.
+    private(set) var rangesBesideTable: [Range<Int>] = []
 
     public init(backend: any Backend) { self.backend = backend }
 
@@ -57,6 +59,7 @@ public final class ParameterStore {
             throw CarouselError(.outOfMemory, "weights and gradients of \(parameterCount) parameters need \(bytes >> 20) MiB of memory, "
                                     + "\(backend.info.selector) has \(memory >> 20) MiB", hint: "smaller layers or a smaller vocabulary")
         }
+        rangesBesideTable = rangesBeside(nil)
         trained = try makeCompanion()
         flatGradients = try makeCompanion()
         guard backend.holdsValues else { return }
@@ -107,12 +110,13 @@ public final class ParameterStore {
 
     /// All gradients become 0.
     public func zeroGradients() throws {
-        guard let lazyTable else { return try backend.fill(flatGradients, with: 0) }
-        // Rows of a table that were not handed over are 0 there already.
-        for range in lazyTable.ownsGradients ? rangesBesideTable : [0..<flatCount] {
-            try backend.fill(view(of: flatGradients, range), with: 0)
+        if let lazyTable, lazyTable.ownsGradients {
+            // Rows of a table that were not handed over are 0 there already.
+            for range in rangesBesideTable { try backend.fill(view(of: flatGradients, range), with: 0) }
+        } else {
+            try backend.fill(flatGradients, with: 0)
         }
-        lazyTable.forgetGradients()
+        lazyTable?.forgetGradients()
     }
 
     // MARK: Rows of a table
@@ -129,10 +133,10 @@ public final class ParameterStore {
         try backend.scatterAdd(values, rows: rows, into: view(of: flatGradients, number))
     }
 
-    /// What of the flat buffers lies beside the table that is stepped row by row: all without one.
-    var rangesBesideTable: [Range<Int>] {
-        guard let lazyTable else { return [0..<flatCount] }
-        let parameter = parameters[lazyTable.parameter], end = parameter.offset + parameter.shape.count
+    /// What of the flat buffers lies beside a parameter.
+    private func rangesBeside(_ number: Int?) -> [Range<Int>] {
+        guard let number else { return [0..<flatCount] }
+        let parameter = parameters[number], end = parameter.offset + parameter.shape.count
         return [0..<parameter.offset, end..<flatCount].filter { !$0.isEmpty }
     }
 

@@ -83,6 +83,9 @@ public struct Safetensors: Sendable, Equatable {
         guard let width = widths[type] else {
             throw bad("tensor '\(key)' has type \(type); Carousel reads F32, F64, I32 and I64")
         }
+        guard extents.count <= Shape.highestRank else {
+            throw bad("tensor '\(key)' has \(extents.count) axes; Carousel reads up to \(Shape.highestRank)")
+        }
         var count = 1
         for extent in extents {
             let (product, overflow) = count.multipliedReportingOverflow(by: extent)

@@ -20,7 +20,7 @@ final class ProbeMachine {
         description = found.description
         context = try OpenCLContext(try OpenCLLibrary.require(), device: found.handle)
         queue = try CommandQueue(context)
-        memory = BufferPool(source: .device(queue), largestAllocation: description.largestAllocation, reuses: false)
+        memory = BufferPool(source: .device(context, settle: queue.finish), largestAllocation: description.largestAllocation, reuses: false)
     }
 
     /// Work-items of a group that suit the device's type.

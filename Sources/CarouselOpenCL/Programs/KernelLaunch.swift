@@ -18,13 +18,16 @@ extension OpenCLBackend {
     /// - Parameter firstRow: what `get_global_id(1)` starts from.
     func launch(_ name: KernelName, _ defines: KernelDefines = [:], global: (Int, Int, Int),
                 local: (Int, Int, Int) = (1, 1, 1), firstRow: Int = 0, _ arguments: [KernelArgument]) throws {
+        let number = lanes.order.advance()
+        for case .tensor(let tensor) in arguments { memory.note(number, in: try buffer(of: tensor)) }
+        for case .optional(let tensor?) in arguments { memory.note(number, in: try buffer(of: tensor)) }
         guard holdsValues, global.0 > 0, global.1 > 0, global.2 > 0 else { return }
         let kernel = try programs.kernel(name, defines)
         var index: cl_uint = 0
         for argument in arguments { try set(argument, of: kernel, at: &index) }
         func whole(_ count: Int, _ group: Int) -> Int { (count + group - 1) / group * group }
         func start() throws {
-            try queue.launch(kernel, global: (whole(global.0, local.0), whole(global.1, local.1), whole(global.2, local.2)),
+            try lanes.launch(kernel, global: (whole(global.0, local.0), whole(global.1, local.1), whole(global.2, local.2)),
                              local: local, offset: (0, firstRow, 0))
         }
         do {
@@ -32,7 +35,7 @@ extension OpenCLBackend {
         } catch let error as CarouselError where error.status == .outOfMemory {
             // Some drivers find memory for a buffer only when a kernel first uses it.
             memory.trim(to: 0)
-            try queue.finish()
+            try lanes.finish()
             try start()
         }
     }

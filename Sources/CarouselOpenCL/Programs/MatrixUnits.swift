@@ -1,32 +1,53 @@
 import CarouselCore
 
-/// What `matmul_units` computes with.
-enum MatrixUnits: Equatable {
-    /// NVIDIA's matrix units, on operands of the backend's precision.
-    case sixteenBit
-    /// The same on tf32 operands, which float32 ones are rounded to.
-    case tf32
-    /// Loops that compute the same, on any device.
-    case emulated
+/// How products use matrix units.
+struct MatrixUnits: Equatable {
+    /// What `matmul_units` computes with.
+    enum Instructions {
+        /// NVIDIA's matrix units, on operands of the backend's precision.
+        case sixteenBit
+        /// The same on tf32 operands, which float32 ones are rounded to.
+        case tf32
+        /// Loops that compute the same, on any device.
+        case emulated
+    }
+
+    var instructions: Instructions
+    /// Whether slabs are copied asynchronously where `MatrixUnitsTile` says so; never changes a result.
+    var copiesAhead = true
 }
 
 /// How the work-groups of `matmul_units` cut a product: its compile-time parameters.
 struct MatrixUnitsTile {
     let tileM, tileN, warpsM, warpsN: Int
+    /// Slabs in local memory when they are copied asynchronously; 0 = operands go through registers.
+    let stages: Int
 
-    init(_ shape: ProductShape) {
-        switch shape {
-        case .rows16: (tileM, tileN, warpsM, warpsN) = (16, 64, 1, 4)
-        case .rows32: (tileM, tileN, warpsM, warpsN) = (32, 64, 1, 4)
-        case .rows64, .medium: (tileM, tileN, warpsM, warpsN) = (64, 64, 2, 2)
-        case .large: (tileM, tileN, warpsM, warpsN) = (128, 128, 2, 4)
-        }
+    /// One line per shape. Not measured on a GPU; what stages follow from:
+    /// - tf32 operands take the same room in local memory either way, so nothing speaks against asynchronous copies. Three slabs of
+    ///   128 x 128 are the 48 KB that OpenCL gives a group on NVIDIA's devices.
+    /// - 16-bit operands copied as float32 are read from local memory in twice the bytes: for a warp's part of 64 x 32, three times as
+    ///   long as the units need for it, on 16-bit slabs half of that. So they go through registers where many groups share an SM's
+    ///   local memory, and are copied ahead in products of a time step, whose few groups wait for memory most of the time.
+    private static let table: [ProductShape: (tileM: Int, tileN: Int, warpsM: Int, warpsN: Int, stages: (tf32: Int, sixteenBit: Int))] = [
+        .rows16: (16, 64, 1, 4, (4, 4)), .rows32: (32, 64, 1, 4, (4, 4)), .rows64: (64, 64, 2, 2, (4, 4)),
+        .medium: (64, 64, 2, 2, (4, 0)), .large: (128, 128, 2, 4, (3, 0)),
+    ]
+
+    /// - Parameter localMemory: of a work-group on this device, in bytes.
+    init(_ shape: ProductShape, _ precision: Precision, copiesAhead: Bool, localMemory: Int) {
+        let line = Self.table[shape] ?? (64, 64, 2, 2, (0, 0))
+        (tileM, tileN, warpsM, warpsN) = (line.tileM, line.tileN, line.warpsM, line.warpsN)
+        let wanted = copiesAhead ? precision == .float32 ? line.stages.tf32 : line.stages.sixteenBit : 0
+        // A slab of both operands: 16 k of float32.
+        let room = localMemory / ((tileM + tileN) * 16 * 4)
+        stages = min(wanted, room) < 2 ? 0 : min(wanted, room)
     }
 
     var items: Int { 32 * warpsM * warpsN }
 
     func defines(isEmulated: Bool) -> KernelDefines {
-        ["TILE_M": tileM, "TILE_N": tileN, "WARPS_M": warpsM, "WARPS_N": warpsN, "EMULATED": isEmulated ? 1 : 0]
+        ["TILE_M": tileM, "TILE_N": tileN, "WARPS_M": warpsM, "WARPS_N": warpsN, "STAGES": stages, "EMULATED": isEmulated ? 1 : 0]
     }
 }
 
@@ -40,7 +61,7 @@ extension OpenCLBackend {
             throw CarouselError(.badConfiguration, "\(EnvironmentSettings.matrixUnits.rawValue) is \"\(setting)\"", hint: "on, off, tf32 or emulated")
         }
         let isNVIDIA = device.vendor.lowercased().contains("nvidia")
-        let wanted: MatrixUnits
+        let wanted: MatrixUnits.Instructions
         switch (setting, precision) {
         case ("off", _), ("", .float32), ("on", .float32): return
         case ("emulated", _): wanted = .emulated
@@ -48,25 +69,33 @@ extension OpenCLBackend {
         default: wanted = .sixteenBit
         }
         guard family == .gpu, isNVIDIA || wanted == .emulated else { return }
-        do {
-            if let deviation = try deviation(of: wanted) {
-                note("matrix units not used: \(deviation)")
-            } else {
-                matrixUnits = wanted
+        // Where asynchronous copies are refused or wrong, the units may still be good without.
+        for copiesAhead in [true, false] {
+            let units = MatrixUnits(instructions: wanted, copiesAhead: copiesAhead)
+            guard let reason = try reasonAgainst(units) else {
+                matrixUnits = units
+                break
             }
-        } catch let error as CarouselError where error.status == .internalError || error.status == .outOfMemory {
-            // A device older than the instructions, or a driver that does not take them.
-            let lines = error.message.split(separator: "\n")
-            note("matrix units not used: \(lines.first ?? "")")
+            note(copiesAhead ? "no asynchronous copies for matrix units: \(reason)" : "matrix units not used: \(reason)")
         }
         memory.trim(to: 0)
+    }
+
+    /// Why products cannot be computed so; nil = they can.
+    private func reasonAgainst(_ units: MatrixUnits) throws -> String? {
+        do {
+            return try deviation(of: units)
+        } catch let error as CarouselError where error.status == .internalError || error.status == .outOfMemory {
+            // A device older than the instructions, or a driver that does not take them.
+            return String(error.message.split(separator: "\n").first ?? "")
+        }
     }
 
     /// Computes some products with and without matrix units; nil when they agree as well as their roundings allow.
     private func deviation(of units: MatrixUnits) throws -> String? {
         defer { matrixUnits = nil }
         // Edges on all sides with a sum in slices, and each shape that has a tile of its own; emulated ones build slowly.
-        let sizes = [(40, 70, 550)] + (units == .emulated ? [] : [(16, 72, 600), (30, 64, 64), (70, 90, 150), (1540, 1412, 72)])
+        let sizes = [(40, 70, 550)] + (units.instructions == .emulated ? [] : [(16, 72, 600), (30, 64, 64), (70, 90, 150), (1540, 1412, 72)])
         for (m, n, k) in sizes {
             for form in 0..<4 {
                 let (left, right) = (form & 2 != 0, form & 1 != 0)

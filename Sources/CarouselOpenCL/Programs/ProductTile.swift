@@ -140,3 +140,23 @@ struct ProductSplit: Equatable {
         self.slices = max(1, depth == 0 ? 1 : (k + depth * parts - 1) / (depth * parts))
     }
 }
+
+/// The work-groups of a tiled product. Tiles are numbered along the rows of c, all in dimension 0: the other dimensions of CUDA's grids
+/// end at 65,535 groups, which tiles of 16 rows reach at a million rows.
+struct ProductGrid: Equatable {
+    private let columns: Int
+    /// Groups of dimension 0: tiles of c.
+    let tiles: Int
+    /// Groups of dimension 2.
+    let slices: Int
+    private let tileM, tileN: Int
+
+    init(m: Int, n: Int, tileM: Int, tileN: Int, slices: Int) {
+        columns = (n + tileN - 1) / tileN
+        tiles = (m + tileM - 1) / tileM * columns
+        (self.slices, self.tileM, self.tileN) = (slices, tileM, tileN)
+    }
+
+    /// The first row and column of a tile, as the kernels compute them from the number of their group.
+    func origin(ofTile tile: Int) -> (row: Int, column: Int) { (tile / columns * tileM, tile % columns * tileN) }
+}

@@ -15,13 +15,17 @@ public struct Tuning: TuningRow {
     /// gpu: how products of each shape are cut.
     var products: [ProductShape: ProductTile] = [
         .rows16: ProductTile(16, 32, 16, work: 4, 4), .rows32: ProductTile(32, 32, 16, work: 4, 4),
-        .rows64: ProductTile(64, 32, 16, work: 8, 4, buffers: 1), .medium: ProductTile(64, 64, 16, work: 4, 8),
+        .rows64: ProductTile(64, 32, 8, work: 8, 4), .medium: ProductTile(64, 64, 16, work: 4, 8),
         .large: ProductTile(128, 128, 8, work: 8, 8),
     ]
     /// Work-items per group of kernels over flat buffers.
     var vectorGroup = 128
     /// gpu: work-items per group along wide rows.
     var columnGroup = 64
+    /// Queues that independent pieces of work share, at most `Lanes.pieces`; 1 = they run one after the other.
+    var lanes = 4
+    /// gpu: time steps of a chunk at least, where a stack of layers runs as a wavefront.
+    var chunkSteps = 16
 
     /// cpu: sequences a work-item takes through all steps (`BLOCK_ROWS`), a multiple of 8, the height of the register tile.
     var blockRows = 8
@@ -39,12 +43,12 @@ public struct Tuning: TuningRow {
                products: [.rows16: ProductTile(16, 64, 8, work: 4, 8, vector: 1), .rows32: ProductTile(32, 64, 8, work: 8, 4),
                           .rows64: ProductTile(32, 64, 8, work: 4, 8, buffers: 1), .medium: ProductTile(32, 32, 8, work: 4, 4, buffers: 1),
                           .large: ProductTile(64, 64, 8, work: 8, 8, buffers: 1, vector: 1)],
-               vectorGroup: 64, columnGroup: 16, blockRows: 16, productRows: 24, productDepth: 96),
+               vectorGroup: 64, columnGroup: 16, lanes: 2, chunkSteps: 3, blockRows: 16, productRows: 24, productDepth: 96),
         Tuning(name: "wide",
                products: [.rows16: ProductTile(16, 128, 32, work: 4, 4, buffers: 1), .rows32: ProductTile(32, 128, 32, work: 4, 8, buffers: 1),
                           .rows64: ProductTile(64, 64, 32, work: 8, 8, buffers: 1), .medium: ProductTile(64, 128, 32, work: 8, 4, buffers: 1),
                           .large: ProductTile(128, 64, 32, work: 8, 4, buffers: 1)],
-               vectorGroup: 256, columnGroup: 256, blockRows: 32, productRows: 128, productDepth: 2048),
+               vectorGroup: 256, columnGroup: 256, lanes: 3, chunkSteps: 5, blockRows: 32, productRows: 128, productDepth: 2048),
     ]
 
     /// What is different on some devices: text that the vendor or the name contains, in lower case, and a choice. Later lines

@@ -10,9 +10,12 @@ final class Meetings {
     private(set) var refused: Bool
     /// [1] int32 on the device: not 0 after a time-out.
     private var mark: Tensor?
-    private var isCleared = false
+    /// Behind what made it 0.
+    private var cleared: Lanes.Mark?
     /// Launches whose outcome the host has not seen.
     private var isPending = false
+    /// Launches whose groups meet and may still run, by lane and number, with how many groups wait for each other.
+    private var running: [(lane: Int, number: UInt64, groups: Int)] = []
 
     init(refused: Bool = false) { self.refused = refused }
 
@@ -21,11 +24,30 @@ final class Meetings {
         let tensor = try mark ?? backend.makeTensor(shape: [1], type: .int32)
         mark = tensor
         if backend.holdsValues {
-            if !isCleared { try backend.clear(tensor) }
-            isCleared = true
+            if let cleared {
+                try backend.lanes.wait(for: cleared)
+            } else {
+                try backend.clear(tensor)
+                cleared = try backend.lanes.mark(queues: true)
+            }
             isPending = true
         }
         return tensor
+    }
+
+    /// Sees to it that a launch of `groups` and those that may run beside it are resident together: where they are more than
+    /// the device has compute units, the launch waits for the others. The launch follows in the current lane.
+    ///
+    /// Other kernels beside it end by themselves and then make room.
+    func admit(groups: Int, on backend: OpenCLBackend) throws {
+        let order = backend.lanes.order
+        running.removeAll { order.areAllAfter($0.number, of: $0.lane) }
+        let unseen = running.filter { $0.lane != order.current && $0.number > order.times[$0.lane] }
+        let others = Dictionary(grouping: unseen, by: \.lane).mapValues { $0.reduce(0) { max($0, $1.groups) } }
+        if others.values.reduce(groups, +) > backend.device.computeUnits {
+            try backend.lanes.join(others.keys.sorted(), queues: backend.holdsValues)
+        }
+        running.append((order.current, order.times[order.current] + 1, groups))
     }
 
     /// Looks at the mark if there was a launch since; call behind a sync point.
@@ -53,7 +75,7 @@ extension OpenCLBackend {
     /// Behind every sync point.
     func lookAtMeetings() throws {
         let isNew = try meetings.look { mark, bytes in
-            try queue.read(buffer(of: mark), at: mark.offset * mark.type.byteCount, into: bytes)  // sync point
+            try lanes.read(buffer(of: mark), at: mark.offset * mark.type.byteCount, into: bytes)  // sync point
         }
         if isNew { notice("\(info.selector) (\(info.name)): \(Self.meetingsFailed)") }
     }

@@ -8,12 +8,12 @@ private struct PhaseRun {
     let defines: KernelDefines
     let step: KernelName
     let sequence: KernelName
-    /// Whether `sequence` is told how many phases there are.
-    let saysPhases: Bool
     /// What both begin with.
     let operands: [KernelArgument]
-    /// Batch rows of every phase.
+    /// Batch rows of every phase of the whole pass.
     let rows: [Int]
+    /// The phases of this call.
+    let phases: Range<Int>
 }
 
 extension OpenCLBackend {
@@ -34,8 +34,9 @@ extension OpenCLBackend {
             .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .int(tiling.blocks), .tensor(pass.y), .tensor(pass.hT),
             .optional(state), .optional(kept?.gates), .optional(kept?.previousH), .optional(own)]
         try run(PhaseRun(tiling: tiling, defines: definitions, step: .recurrentForward(cell.kind, .step),
-                         sequence: .recurrentForward(cell.kind, .sequence), saysPhases: false, operands: arguments,
-                         rows: layout.activeRows.flatMap { isHalved ? [$0, $0] : [$0] }),
+                         sequence: .recurrentForward(cell.kind, .sequence), operands: arguments,
+                         rows: layout.activeRows.flatMap { isHalved ? [$0, $0] : [$0] },
+                         phases: phases(of: pass.stepRange, isHalved: isHalved)),
                 persistent: persistent)
     }
 
@@ -60,31 +61,43 @@ extension OpenCLBackend {
             .optional(gradients.dy), .tensor(packed), .optional(before.0), .optional(before.1), .optional(pass.mask), .tensor(pass.layout.offsets),
             .int(layout.steps), .int(h), .int(tiling.blocks), .tensor(carry), .tensor(state), .tensor(kept.gates),
             .optional(cell.kind == .lstm ? kept.c : kept.candidate)]
-        var rows = layout.activeRows.reversed().flatMap { cell.kind == .gru && !cell.resetAfter ? [$0, $0] : [$0] }
+        let isHalved = cell.kind == .gru && !cell.resetAfter, steps = pass.stepRange
+        var rows = layout.activeRows.reversed().flatMap { isHalved ? [$0, $0] : [$0] }
+        var phases = phases(of: layout.steps - steps.upperBound ..< layout.steps - steps.lowerBound, isHalved: isHalved)
         // The gradient of the initial state takes one more product.
-        if gradients.dh0 != nil, let first = layout.activeRows.first { rows.append(first) }
+        if steps.lowerBound == 0, gradients.dh0 != nil, let first = layout.activeRows.first {
+            rows.append(first)
+            phases = phases.lowerBound ..< phases.upperBound + 1
+        }
         try run(PhaseRun(tiling: tiling, defines: definitions, step: .recurrentBackward(cell.kind, .step),
-                         sequence: .recurrentBackward(cell.kind, .sequence), saysPhases: true, operands: arguments, rows: rows),
+                         sequence: .recurrentBackward(cell.kind, .sequence), operands: arguments, rows: rows, phases: phases),
                 persistent: persistent)
     }
 
+    /// A step is one phase, or two.
+    private func phases(of steps: Range<Int>, isHalved: Bool) -> Range<Int> {
+        isHalved ? 2 * steps.lowerBound ..< 2 * steps.upperBound : steps
+    }
+
     private func run(_ run: PhaseRun, persistent: Bool) throws {
-        let tiling = run.tiling, batch = run.rows.max() ?? 0
+        let tiling = run.tiling, batch = run.rows[run.phases].max() ?? 0
         guard persistent else {
             // Two groups for each compute unit hide each other's waiting.
             let blocks = 2 * device.computeUnits / tiling.tiles
-            for (phase, rows) in run.rows.enumerated() where holdsValues {
+            for phase in run.phases where holdsValues {
+                let rows = run.rows[phase]
                 let height = tiling.height(rows, groups: blocks)
                 try launch(run.step, run.defines, global: (tiling.tiles * tiling.items, (rows + height - 1) / height, 1),
                            local: (tiling.items, 1, 1), run.operands + [.int(phase), .int(height)])
             }
             return
         }
-        let grid = meetingGrid(tiling, rows: batch)
+        let grid = meetingGrid(tiling, rows: batch, sharing: overlapping)
         let meeting = try makeTensor(shape: [1 + grid.rowBlocks * (1 + grid.workers)], type: .int32)
         let mark = try meetings.mark(on: self)
         try clear(meeting)
-        let arguments = run.operands + (run.saysPhases ? [.int(run.rows.count)] : []) + [.int(grid.height), .int(grid.workers)]
+        let arguments = run.operands + [.int(run.phases.lowerBound), .int(run.phases.upperBound), .int(grid.height), .int(grid.workers)]
+        try meetings.admit(groups: grid.workers * grid.rowBlocks, on: self)
         for rescue in [false, true] {
             try launch(run.sequence, run.defines, global: ((rescue ? 1 : grid.workers) * tiling.items, grid.rowBlocks, 1),
                        local: (tiling.items, 1, 1),

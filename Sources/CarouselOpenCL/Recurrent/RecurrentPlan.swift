@@ -56,6 +56,16 @@ extension OpenCLBackend {
         }
     }
 
+    /// Whether launches count in a step.
+    func hasLittleWork(_ pass: RecurrentPass) -> Bool {
+        pass.layout.layout.batchSize * pass.cell.gateCount * pass.hiddenWidth * pass.hiddenWidth <= Self.fusedStepLimit
+    }
+
+    /// Whether the persistent plan can run beside so many others like it, each with its weights in registers.
+    func isResident(_ pass: RecurrentPass, beside others: Int) -> Bool {
+        (pass.hiddenWidth + RecurrentTiling.units - 1) / RecurrentTiling.units * (others + 1) <= device.computeUnits
+    }
+
     func chooseRecurrentPlan(_ pass: RecurrentPass) -> RecurrentPlan {
         chooseRecurrentPlan(pass.cell, hidden: pass.hiddenWidth, batch: pass.layout.layout.batchSize,
                             projected: pass.weights.wHR != nil).plan

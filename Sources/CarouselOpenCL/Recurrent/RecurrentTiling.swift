@@ -8,7 +8,8 @@ struct RecurrentTiling: Hashable {
     /// Columns of the product for each unit: the gates forward, 1 backward.
     let gates: Int
     /// Units of a tile.
-    let units = 8
+    static let units = 8
+    let units = RecurrentTiling.units
     /// Parts of k that are summed beside each other.
     let slices: Int
     /// Weights an item keeps in registers.
@@ -75,9 +76,12 @@ extension OpenCLBackend {
 
     /// One group for each compute unit at most: so many are resident on a device that does nothing else, whatever
     /// registers and local memory they take.
-    func meetingGrid(_ tiling: RecurrentTiling, rows: Int) -> MeetingGrid {
-        let workers = max(1, min(tiling.tiles, device.computeUnits))
-        let height = tiling.height(rows, groups: device.computeUnits / workers)
+    /// - Parameter sharing: launches that would run at the same time if each took its share of the units. A launch takes no
+    ///   more where the weights stay in registers all the same; else it takes all, and the others have to wait for it.
+    func meetingGrid(_ tiling: RecurrentTiling, rows: Int, sharing: Int = 1) -> MeetingGrid {
+        let share = device.computeUnits / sharing, units = tiling.tiles <= share ? share : device.computeUnits
+        let workers = max(1, min(tiling.tiles, units))
+        let height = tiling.height(rows, groups: units / workers)
         return MeetingGrid(workers: workers, rowBlocks: max(1, (rows + height - 1) / height), height: height,
                            holdsWeights: tiling.blocks == 1 && workers == tiling.tiles)
     }

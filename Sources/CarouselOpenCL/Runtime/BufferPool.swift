@@ -9,13 +9,13 @@ struct BufferSource {
     /// Waits until released buffers are really free: the device keeps those that queued commands use.
     let settle: () throws -> Void
 
-    static func device(_ queue: CommandQueue) -> BufferSource {
-        let context = queue.context
-        return BufferSource(allocate: { bytes in
+    /// - Parameter settle: waits for everything queued.
+    static func device(_ context: OpenCLContext, settle: @escaping () throws -> Void) -> BufferSource {
+        BufferSource(allocate: { bytes in
             var code: cl_int = 0
             let handle = context.cl.clCreateBuffer(context.handle, cl_mem_flags(CL_MEM_READ_WRITE), bytes, nil, &code)
             return (code == CL_SUCCESS ? handle : nil, code)
-        }, release: { _ = context.cl.clReleaseMemObject($0) }, settle: { try queue.finish() })
+        }, release: { _ = context.cl.clReleaseMemObject($0) }, settle: settle)
     }
 
     /// For a planner: handles that no call to OpenCL may see.
@@ -25,18 +25,20 @@ struct BufferSource {
 }
 
 /// Makes device buffers and keeps released ones for reuse: a training step asks for the same scratch sizes
-/// again and again. The queue runs in order, so a buffer can be handed out while commands that used it for
-/// its former owner are still queued.
+/// again and again. A lane runs in order, so a buffer can be handed out while commands that used it for its former owner
+/// are still queued, as long as the next owner's come after them (`LaneOrder`).
 ///
-/// Released buffers are kept only as far as the buffers in use were ever large together: what the pool keeps
-/// never makes a training need more memory than its largest step does anyway, so that step is the plan.
+/// Released buffers are kept only as far as the buffers in use were ever large together, those that a lane had to leave to
+/// another included: what the pool keeps never makes a training need more memory than its largest step does anyway, so that
+/// step is the plan.
 final class BufferPool {
     private let source: BufferSource
+    private let order: LaneOrder
     private let largestAllocation: Int
     /// Without, every buffer is new and exactly as large as asked for.
     let reuses: Bool
     /// Released buffers, oldest first.
-    private var free: [(handle: cl_mem, capacity: Int)] = []
+    private var free: [Kept] = []
     /// Bytes of all buffers, those kept for reuse included.
     private(set) var allocatedBytes = 0
     /// Largest value of `allocatedBytes`.
@@ -52,9 +54,19 @@ final class BufferPool {
     /// Buffers kept beyond this many are returned to the device, oldest first.
     private static let keptBuffers = 64
 
-    /// - Parameter largestAllocation: bytes the device allows in one buffer; 0 = unknown.
-    init(source: BufferSource, largestAllocation: Int, reuses: Bool) {
+    private struct Kept {
+        let handle: cl_mem
+        let capacity: Int
+        /// Its last command in each lane.
+        let used: LaneTimes
+    }
+
+    /// - Parameters:
+    ///   - largestAllocation: bytes the device allows in one buffer; 0 = unknown.
+    ///   - order: of the commands that use the buffers.
+    init(source: BufferSource, largestAllocation: Int, reuses: Bool, order: LaneOrder = LaneOrder()) {
         self.source = source
+        self.order = order
         self.reuses = reuses
         self.largestAllocation = largestAllocation
     }
@@ -75,17 +87,18 @@ final class BufferPool {
         }
         let rounded = reuses ? Self.rounded(product) : product
         let bytes = largestAllocation > 0 ? min(rounded, largestAllocation) : rounded
-        let (handle, capacity) = try takeFree(bytes) ?? (allocate(bytes), bytes)
+        let (handle, capacity) = try takeFree(bytes).map { ($0.handle, $0.capacity) } ?? (allocate(bytes), bytes)
         wantedBytes += bytes
         peakWantedBytes = max(peakWantedBytes, wantedBytes)
         return OpenCLBuffer(count: count, type: type, memory: self, handle: handle, capacity: capacity, wanted: bytes)
     }
 
     private func allocate(_ bytes: Int) throws -> cl_mem {
-        let limit = max(peakWantedBytes, wantedBytes + bytes)
-        while let oldest = free.first, allocatedBytes + bytes > limit {
-            free.removeFirst()
-            giveBack(oldest)
+        // What another lane may still use is as good as in use: giving it back would make room only later.
+        let busy = free.reduce(0) { $0 + (order.isAfter($1.used) ? 0 : $1.capacity) }
+        let limit = max(peakWantedBytes, wantedBytes + busy + bytes)
+        while allocatedBytes + bytes > limit, let oldest = free.firstIndex(where: { order.isAfter($0.used) }) {
+            giveBack(free.remove(at: oldest))
         }
         var (handle, code) = source.allocate(bytes)
         if handle == nil {
@@ -99,29 +112,32 @@ final class BufferPool {
                 + "are in use (clCreateBuffer: \(OpenCLError.name(of: code)))", hint: "a smaller batch or model")
         }
         madeCount += 1
+        peakWantedBytes = limit
         allocatedBytes += bytes
         peakBytes = max(peakBytes, allocatedBytes)
         return handle
     }
 
     /// Takes a buffer back when its owner is gone.
-    func recycle(_ handle: cl_mem, capacity: Int, wanted: Int) {
+    /// - Parameter used: its last command in each lane.
+    func recycle(_ handle: cl_mem, capacity: Int, wanted: Int, used: LaneTimes) {
         wantedBytes -= wanted
-        free.append((handle, capacity))
+        free.append(Kept(handle: handle, capacity: capacity, used: used))
         guard reuses else { return trim(to: 0) }
         if free.count > Self.keptBuffers { trim(to: Self.keptBuffers * 3 / 4) }
     }
 
-    /// The smallest released buffer that holds `bytes` and is not wastefully large.
-    private func takeFree(_ bytes: Int) -> (cl_mem, Int)? {
+    /// The smallest released buffer that holds `bytes`, is not wastefully large and is the current lane's to use.
+    private func takeFree(_ bytes: Int) -> Kept? {
         var best: Int?
         for (i, entry) in free.enumerated() where entry.capacity >= bytes && entry.capacity <= bytes + bytes / 2 {
-            if best == nil || entry.capacity < free[best!].capacity { best = i }
+            if best == nil || entry.capacity < free[best!].capacity, order.isAfter(entry.used) { best = i }
         }
-        guard let best else { return nil }
-        let entry = free.remove(at: best)
-        return entry
+        return best.map { free.remove(at: $0) }
     }
+
+    /// A command of the current lane uses a buffer of this pool.
+    func note(_ number: UInt64, in buffer: OpenCLBuffer) { buffer.used[order.current] = number }
 
     /// Gives kept buffers back to the device, oldest first, until `count` are left.
     func trim(to count: Int) {
@@ -130,7 +146,7 @@ final class BufferPool {
         free.removeFirst(excess)
     }
 
-    private func giveBack(_ entry: (handle: cl_mem, capacity: Int)) {
+    private func giveBack(_ entry: Kept) {
         source.release(entry.handle)
         allocatedBytes -= entry.capacity
     }

@@ -1,10 +1,27 @@
 import CarouselCore
 import COpenCL
 
+/// A place in a queue: reached when the commands before it are done.
+final class QueueMark {
+    private let context: OpenCLContext
+    fileprivate let event: cl_event
+
+    fileprivate init(_ context: OpenCLContext, _ event: cl_event) {
+        self.context = context
+        self.event = event
+    }
+
+    deinit { _ = context.cl.clReleaseEvent(event) }
+}
+
 /// An in-order command queue. Only `read` and `finish` wait.
 final class CommandQueue {
     let context: OpenCLContext
     private var handle: cl_command_queue
+    /// As `DeviceCommand.queue`.
+    private let number: Int
+    /// Marks of other queues that the next command waits for.
+    private var awaited: [QueueMark] = []
     /// Present while commands are timed.
     private var timer: CommandTimer?
     private var cl: COpenCLFunctions { context.cl }
@@ -18,9 +35,11 @@ final class CommandQueue {
     private static let largestStagedWrite = 16 << 20
     private static let largestStagedTotal = 64 << 20
 
-    init(_ context: OpenCLContext) throws {
+    /// - Parameter number: tells the queues of a context apart.
+    init(_ context: OpenCLContext, number: Int = 0) throws {
         handle = try Self.create(context, properties: 0)
         self.context = context
+        self.number = number
     }
 
     private static func create(_ context: OpenCLContext, properties: Int32) throws -> cl_command_queue {
@@ -37,15 +56,47 @@ final class CommandQueue {
         let next = try Self.create(context, properties: record == nil ? 0 : CL_QUEUE_PROFILING_ENABLE)
         _ = cl.clReleaseCommandQueue(handle)
         handle = next
-        timer = record.map { CommandTimer(context, record: $0) }
+        timer = record.map { CommandTimer(context, queue: number, record: $0) }
+    }
+
+    /// Whether the device should be finished before more is queued: events of timed commands are held until then.
+    var isFull: Bool { timer?.isFull ?? false }
+
+    /// The place behind everything queued so far. The device is told to start on that: a queue that waits for work which was
+    /// never flushed would wait for ever.
+    func mark() throws -> QueueMark {
+        var event: cl_event?
+        try OpenCLError.check(waiting { cl.clEnqueueMarkerWithWaitList(handle, $0, $1, &event) }, "clEnqueueMarkerWithWaitList")
+        guard let event else { throw CarouselError(.internalError, "clEnqueueMarkerWithWaitList returned nothing") }
+        let mark = QueueMark(context, event)
+        try flush()
+        return mark
+    }
+
+    /// Commands from now on start when `mark` of another queue is reached.
+    func wait(for mark: QueueMark) { awaited.append(mark) }
+
+    /// Calls with what the next command waits for; the queue being in order, so do those behind it.
+    private func waiting(_ call: (cl_uint, UnsafePointer<cl_event?>?) -> cl_int) -> cl_int {
+        guard !awaited.isEmpty else { return call(0, nil) }
+        // A driver keeps the events it was given.
+        defer { awaited.removeAll(keepingCapacity: true) }
+        return awaited.map { Optional($0.event) }.withUnsafeBufferPointer { call(cl_uint($0.count), $0.baseAddress) }
+    }
+
+    private func flush() throws {
+        try OpenCLError.check(cl.clFlush(handle), "clFlush")
+        unflushed = 0
     }
 
     /// Queues a command, timed if anybody wants that.
     private func enqueue(_ name: @autoclosure () -> String, global: (Int, Int, Int)? = nil, local: (Int, Int, Int)? = nil, bytes: Int? = nil,
-                         _ call: (UnsafeMutablePointer<cl_event?>?) -> cl_int) -> cl_int {
-        guard let timer else { return call(nil) }
-        func list(_ size: (Int, Int, Int)?) -> [Int] { size.map { [$0.0, $0.1, $0.2] } ?? [] }
-        return timer.enqueue(name(), workItems: list(global), groupSize: list(local), bytes: bytes) { call($0) }
+                         _ call: (cl_uint, UnsafePointer<cl_event?>?, UnsafeMutablePointer<cl_event?>?) -> cl_int) -> cl_int {
+        waiting { count, events in
+            guard let timer else { return call(count, events, nil) }
+            func list(_ size: (Int, Int, Int)?) -> [Int] { size.map { [$0.0, $0.1, $0.2] } ?? [] }
+            return timer.enqueue(name(), workItems: list(global), groupSize: list(local), bytes: bytes) { call(count, events, $0) }
+        }
     }
 
     deinit {
@@ -57,7 +108,6 @@ final class CommandQueue {
     /// Copies from the host; `bytes` may be reused afterwards. Small writes do not wait for the device.
     func write(_ bytes: UnsafeRawBufferPointer, to buffer: OpenCLBuffer, at offset: Int) throws {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
-        if timer?.isFull == true { try finish() }
         let waits = bytes.count > Self.largestStagedWrite
         var source = base
         if !waits {
@@ -70,14 +120,14 @@ final class CommandQueue {
         }
         try OpenCLError.check(
             enqueue("write", bytes: bytes.count) {
-                cl.clEnqueueWriteBuffer(handle, buffer.handle, cl_bool(waits ? CL_TRUE : CL_FALSE), offset, bytes.count, source, 0, nil, $0)
+                cl.clEnqueueWriteBuffer(handle, buffer.handle, cl_bool(waits ? CL_TRUE : CL_FALSE), offset, bytes.count, source, $0, $1, $2)
             },
             "clEnqueueWriteBuffer", "\(bytes.count) bytes")
         if waits { try settle() }  // sync point
     }
 
     /// Call when everything queued is done.
-    private func settle() throws {
+    func settle() throws {
         releaseStaged()
         try timer?.collect()
     }
@@ -94,7 +144,7 @@ final class CommandQueue {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return try finish() }
         try OpenCLError.check(
             enqueue("read", bytes: bytes.count) {
-                cl.clEnqueueReadBuffer(handle, buffer.handle, cl_bool(CL_TRUE), offset, bytes.count, base, 0, nil, $0)
+                cl.clEnqueueReadBuffer(handle, buffer.handle, cl_bool(CL_TRUE), offset, bytes.count, base, $0, $1, $2)
             },
             "clEnqueueReadBuffer", "\(bytes.count) bytes")  // sync point
         try settle()
@@ -103,17 +153,13 @@ final class CommandQueue {
     /// Runs `kernel` over `global` work-items in groups of `local`; their numbers start at `offset`.
     func launch(_ kernel: OpenCLKernel, global: (Int, Int, Int), local: (Int, Int, Int),
                 offset: (Int, Int, Int) = (0, 0, 0)) throws {
-        if timer?.isFull == true { try finish() }
         let code = enqueue(kernel.name, global: global, local: local) {
             cl.clEnqueueNDRangeKernel(handle, kernel.handle, 3, [offset.0, offset.1, offset.2], [global.0, global.1, global.2],
-                                      [local.0, local.1, local.2], 0, nil, $0)
+                                      [local.0, local.1, local.2], $0, $1, $2)
         }
         try OpenCLError.check(code, "clEnqueueNDRangeKernel", "\(kernel.name), global \(global), local \(local)")
         unflushed += 1
-        if unflushed >= 32 {
-            try OpenCLError.check(cl.clFlush(handle), "clFlush")
-            unflushed = 0
-        }
+        if unflushed >= 32 { try flush() }
     }
 
     /// Waits for everything queued.

@@ -15,6 +15,7 @@ final class CommandTimer {
     }
 
     private let context: OpenCLContext
+    private let queue: Int
     private let record: ([DeviceCommand]) -> Void
     private var pending: [Pending] = []
     /// The end of the last command: commands of a queue in order cannot overlap, whatever the clocks say.
@@ -23,8 +24,10 @@ final class CommandTimer {
     /// Events held at most before the queue has to be finished: each takes memory of the driver.
     static let mostPending = 2048
 
-    init(_ context: OpenCLContext, record: @escaping ([DeviceCommand]) -> Void) {
+    /// - Parameter queue: as `DeviceCommand.queue`.
+    init(_ context: OpenCLContext, queue: Int, record: @escaping ([DeviceCommand]) -> Void) {
         self.context = context
+        self.queue = queue
         self.record = record
     }
 
@@ -42,7 +45,7 @@ final class CommandTimer {
         let code = enqueue(&event)
         let after = max(before, HostClock.nanoseconds)
         if code == CL_SUCCESS, let event {
-            let command = DeviceCommand(name: name, workItems: workItems, groupSize: groupSize, bytes: bytes,
+            let command = DeviceCommand(name: name, workItems: workItems, groupSize: groupSize, bytes: bytes, queue: queue,
                                         queued: 0, submitted: 0, started: 0, ended: 0)
             pending.append(Pending(command: command, event: event, called: before...after))
         }
@@ -86,9 +89,9 @@ final class CommandTimer {
 }
 
 extension OpenCLBackend: CommandRecording {
-    /// Kernels, reads and writes; the queue is exchanged for one with profiling, or back.
+    /// Kernels, reads and writes; queues are exchanged for such with profiling, or back.
     public func recordCommands(_ record: (([DeviceCommand]) -> Void)?) throws {
         guard holdsValues else { return }
-        try queue.recordCommands(record)
+        try lanes.recordCommands(record)
     }
 }

@@ -63,6 +63,8 @@ final class OpenCLBuffer: DeviceBuffer {
     let capacity: Int
     /// Bytes asked for, at most `capacity`.
     private let wanted: Int
+    /// Its last command in each lane.
+    var used = LaneTimes.zero
 
     init(count: Int, type: ElementType, memory: BufferPool, handle: cl_mem, capacity: Int, wanted: Int) {
         self.count = count
@@ -73,5 +75,5 @@ final class OpenCLBuffer: DeviceBuffer {
         self.wanted = wanted
     }
 
-    deinit { memory.recycle(handle, capacity: capacity, wanted: wanted) }
+    deinit { memory.recycle(handle, capacity: capacity, wanted: wanted, used: used) }
 }

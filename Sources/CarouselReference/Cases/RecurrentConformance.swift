@@ -46,10 +46,10 @@ struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
     static let dc0 = RecurrentOptions(rawValue: 1 << 10)
     /// The biases are given but not trained.
     static let frozenBiases = RecurrentOptions(rawValue: 1 << 11)
-    /// What the forward pass keeps is the backend's own affair, as in a training.
-    static let opaque = RecurrentOptions(rawValue: 1 << 12)
     /// Recurrent dropout.
-    static let mask = RecurrentOptions(rawValue: 1 << 13)
+    static let mask = RecurrentOptions(rawValue: 1 << 12)
+    /// What the forward pass keeps is the backend's own affair, as in a training.
+    static let opaque = RecurrentOptions(rawValue: 1 << 13)
 
     static let everything = RecurrentOptions(rawValue: (1 << 11) - 1).subtracting(.indexed)
     /// What classification of text by the last state trains with.
@@ -58,14 +58,13 @@ struct RecurrentOptions: OptionSet, Sendable, CustomStringConvertible {
     private static let names: [(RecurrentOptions, String)] = [
         (.indexed, "indexed"), (.bIH, "bIH"), (.bHH, "bHH"), (.h0, "h0"), (.c0, "c0"), (.dy, "dy"), (.dhT, "dhT"),
         (.dcT, "dcT"), (.dInput, "dInput"), (.dh0, "dh0"), (.dc0, "dc0"), (.frozenBiases, "frozen"),
-        (.opaque, "opaque"),
     ]
 
     var description: String {
+        if contains(.opaque) { return subtracting(.opaque).description + " opaque" }
         if contains(.mask) { return subtracting(.mask).description + " mask" }
-        for (set, name) in [(Self.everything, " everything"), (.classifier, " classifier")] where subtracting(.opaque) == set {
-            return name + (contains(.opaque) ? " opaque" : "")
-        }
+        if self == .everything { return " everything" }
+        if self == .classifier { return " classifier" }
         return Self.names.filter { contains($0.0) }.map { " " + $0.1 }.joined()
     }
 }

@@ -101,7 +101,7 @@ public struct LayerCase: Sendable {
 /// The layers of a case on one device, with input and output gradient.
 final class LayerWork {
     private let model: SequenceClassifier
-    private let layers: ArraySlice<any Layer>
+    private let layers: LayerChain
     private let input: LayerValue
     private let gradient: LayerGradient
     private let context = PassContext(mode: .training)
@@ -114,27 +114,19 @@ final class LayerWork {
         // Pooling and head make it a model; only the recurrent layers run. PyTorch's start needs no orthogonal matrices.
         model = try SequenceClassifier(ModelConfiguration(layers: stack + [.pooling(PoolingConfiguration(of: [.mean]))], initializer: .pytorch),
                                        input: .features(width: subject.size.input), classes: 2, seed: 1, on: backend)
-        layers = model.layers.prefix(subject.size.layers)
+        layers = LayerChain(Array(model.layers.prefix(subject.size.layers)), on: backend)
         let layout = try PackedLayout(SequenceLayout(lengths: subject.lengths), on: backend), rows = layout.layout.rows
         input = .sequence(SequenceValue(.dense(try BenchValues.uniform([rows, subject.size.input], seed: 1, on: backend)), layout: layout))
-        gradient = LayerGradient(values: try BenchValues.uniform([rows, layers[layers.endIndex - 1].outputWidth], seed: 2, on: backend))
+        gradient = LayerGradient(values: try BenchValues.uniform([rows, model.layers[subject.size.layers - 1].outputWidth], seed: 2, on: backend))
     }
 
     /// How the device runs the first layer.
-    func plan(batch: Int) -> String? { layers.first?.plan(batch: batch) }
+    func plan(batch: Int) -> String? { layers.layers.first?.plan(batch: batch) }
 
-    func forward() throws {
-        for layer in layers { layer.forget() }
-        var value = input
-        for layer in layers { value = try layer.forward(value, context) }
-    }
+    func forward() throws { _ = try layers.forward(input, context, observer: nil) }
 
     func forwardAndBackward() throws {
         try forward()
-        var next: LayerGradient? = gradient
-        for layer in layers.reversed() {
-            guard let gradient = next else { return }
-            next = try layer.backward(gradient, context)
-        }
+        _ = try layers.backward(gradient, context, observer: nil)
     }
 }

@@ -105,9 +105,9 @@ public final class StepBenchmark {
     /// - Parameter begin: called before the first step, when the thread that prepares batches is there.
     private func pass(prefetching: Bool, begin: () -> Void = {}) throws {
         let data = trainer.training
-        let observer = trainer.model.observer
+        let observer = trainer.model.observer, pool = trainer.batchPool
         var made: BatchPrefetcher?
-        if prefetching { made = BatchPrefetcher(data, batches: batches, weights: trainer.rowWeights, reversed: trainer.model.readsBackwards) }
+        if prefetching { made = BatchPrefetcher(data, batches: batches, weights: trainer.rowWeights, reversed: trainer.model.readsBackwards, pool: pool) }
         begin()
         for rows in batches {
             // A fixed place in the schedule: the rate must not fall to 0 over many passes.
@@ -121,8 +121,8 @@ public final class StepBenchmark {
             } else {
                 try observer.span(.step(0)) {
                     try take(observer.span(.preparation) {
-                        var batch = data.batch(rows, weights: trainer.rowWeights)
-                        if trainer.model.readsBackwards { batch.indexReversed() }
+                        let batch = pool.batch(rows, of: data, weights: trainer.rowWeights, reversed: trainer.model.readsBackwards)
+                        pool.lend(batch)
                         return batch
                     })
                 }

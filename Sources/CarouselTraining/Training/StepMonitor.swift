@@ -38,6 +38,8 @@ final class StepMonitor {
     /// [1] Σ w² of the last look at the weights.
     private let norm: Tensor
     private var pending: [(weight: Double, step: Int)] = []
+    /// What was read last of the tensors of these names, in lists that are kept.
+    private var values = (losses: [Double](), norms: [Double](), scales: [Double]())
     private var lastStep = 0
     private(set) var sum = 0.0
     private(set) var weight = 0.0
@@ -60,6 +62,8 @@ final class StepMonitor {
         norm = try backend.makeTensor(shape: [1])
         scales = try optimizer.lossScale == nil ? nil : backend.makeTensor(shape: [interval])
         scale = try optimizer.lossScale?.current.scale ?? 0
+        pending.reserveCapacity(interval)
+        history.reserveCapacity(Self.historyLength + 1)
         lastGood = try model.store.makeCompanion()
         try Trainer.copy(model.store.weights, to: lastGood, on: backend)
     }
@@ -92,17 +96,20 @@ final class StepMonitor {
     /// - Throws: `Divergence`
     func flush() throws {
         guard !pending.isEmpty else { return }
-        let losses = try backend.readDoubles(losses), norms = try backend.readDoubles(norms), scales = try scales.map(backend.readDoubles)
+        try backend.readDoubles(losses, into: &values.losses)
+        try backend.readDoubles(norms, into: &values.norms)
+        if let scales { try backend.readDoubles(scales, into: &values.scales) }
         for (place, entry) in pending.enumerated() {
-            let isSkipped = note(scales?[place], step: entry.step, isFinite: norms[place].isFinite)
-            if !isSkipped || !losses[place].isFinite { history.append(norms[place].squareRoot()) }
+            let loss = values.losses[place], norm = values.norms[place]
+            let isSkipped = note(scales == nil ? nil : values.scales[place], step: entry.step, isFinite: norm.isFinite)
+            if !isSkipped || !loss.isFinite { history.append(norm.squareRoot()) }
             if history.count > Self.historyLength { history.removeFirst() }
-            if !losses[place].isFinite { throw Divergence(sign: .loss(losses[place]), step: entry.step, gradientNorms: history) }
-            if !isSkipped, !norms[place].isFinite { throw Divergence(sign: .gradientNorm(norms[place]), step: entry.step, gradientNorms: history) }
-            sum += losses[place]
+            if !loss.isFinite { throw Divergence(sign: .loss(loss), step: entry.step, gradientNorms: history) }
+            if !isSkipped, !norm.isFinite { throw Divergence(sign: .gradientNorm(norm), step: entry.step, gradientNorms: history) }
+            sum += loss
             weight += entry.weight
         }
-        pending = []
+        pending.removeAll(keepingCapacity: true)
         readings += 1
         // A copy of the weights costs a small part of a step; every 32 readings it costs nothing. A table that is stepped row
         // by row has to be brought up to date for it, which is worth it only every few hundred steps.
@@ -136,7 +143,7 @@ final class StepMonitor {
     /// False when the weights are broken; then nothing is kept.
     private func keepIfGood() throws -> Bool {
         try backend.squaredNorm(of: model.store.weights, into: norm, accumulate: false)
-        guard try backend.readDoubles(norm)[0].isFinite else { return false }
+        guard try backend.readDouble(norm).isFinite else { return false }
         try Trainer.copy(model.store.weights, to: lastGood, on: backend)
         return true
     }

@@ -29,6 +29,8 @@ public final class Trainer {
     let step: TrainingStep
     /// Holds the batch of the current step.
     let batchWorkspace: BatchWorkspace
+    /// Of the batches the model is trained on.
+    let batchPool = BatchPool()
     private let largest: LargestBatches
     /// Moving average of the weights; nil when off.
     var average: Tensor? { get throws { try optimizer.average } }

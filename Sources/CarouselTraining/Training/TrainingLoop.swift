@@ -97,7 +97,7 @@ final class TrainingLoop {
     private func trainEpoch() throws -> Bool {
         progress.begin(epoch: state.epoch, steps: state.stepInEpoch, tokens: state.epochTokens, seconds: state.epochSeconds)
         let batches = BatchPrefetcher(trainer.training, batches: Array(trainer.plan(epoch: state.epoch).dropFirst(state.stepInEpoch)),
-                                      weights: trainer.rowWeights, reversed: model.readsBackwards, observer: model.observer)
+                                      weights: trainer.rowWeights, reversed: model.readsBackwards, pool: trainer.batchPool, observer: model.observer)
         while let batch = batches.next() {
             if shouldStop() { return false }
             let number = trainer.optimizer.step
@@ -163,7 +163,7 @@ final class TrainingLoop {
         state.step = trainer.optimizer.step
         state.lossSum = monitor.sum
         state.lossWeight = monitor.weight
-        state.squaredGradientNorm = try model.backend.readDoubles(trainer.optimizer.squaredNorm)[0]
+        state.squaredGradientNorm = try model.backend.readDouble(trainer.optimizer.squaredNorm)
         state.lossScale = try trainer.optimizer.lossScale?.current
         state.best = best.best
         state.seconds = seconds

@@ -15,6 +15,8 @@ public final class TrainingProfile: SpanObserver, @unchecked Sendable {
     private var stepsLeft: Int
     private var isOver = false
     private var failure: (any Error)?
+    /// Queues of the device, beside the first, that have a track.
+    private var namedQueues: Set<Int> = []
 
     // Of the training's thread.
     private var model: SequenceClassifier?
@@ -34,16 +36,17 @@ public final class TrainingProfile: SpanObserver, @unchecked Sendable {
     public init(file path: String, steps: Int, device: DeviceInfo) throws {
         stepsLeft = steps
         file = try TraceFile(path)
-        func track(_ name: String, _ kind: String, _ process: Int, _ thread: Int) -> TraceEvent {
-            TraceEvent(name: kind, ph: "M", pid: process, tid: thread, args: ["name": .text(name)])
-        }
         try file.add([
-            track("carousel", "process_name", Self.hostProcess, 0),
-            track("training", "thread_name", Self.hostProcess, Track.training.rawValue),
-            track("batch preparation", "thread_name", Self.hostProcess, Track.preparation.rawValue),
-            track("\(device.selector), \(device.name)", "process_name", Self.deviceProcess, 0),
-            track("commands", "thread_name", Self.deviceProcess, 1),
+            Self.track("carousel", "process_name", Self.hostProcess, 0),
+            Self.track("training", "thread_name", Self.hostProcess, Track.training.rawValue),
+            Self.track("batch preparation", "thread_name", Self.hostProcess, Track.preparation.rawValue),
+            Self.track("\(device.selector), \(device.name)", "process_name", Self.deviceProcess, 0),
+            Self.track("commands", "thread_name", Self.deviceProcess, 1),
         ])
+    }
+
+    private static func track(_ name: String, _ kind: String, _ process: Int, _ thread: Int) -> TraceEvent {
+        TraceEvent(name: kind, ph: "M", pid: process, tid: thread, args: ["name": .text(name)])
     }
 
     /// What went wrong with the file, or when the device was asked to record; the training goes on all the same. (A driver that
@@ -127,6 +130,9 @@ public final class TrainingProfile: SpanObserver, @unchecked Sendable {
     private func add(_ commands: [DeviceCommand]) {
         lock.withLock {
             for command in commands {
+                if command.queue > 0, namedQueues.insert(command.queue).inserted {
+                    events.append(Self.track("commands, queue \(command.queue + 1)", "thread_name", Self.deviceProcess, command.queue + 1))
+                }
                 var args: [String: TraceEvent.Value] = [
                     "queued_us": .number(Double(command.started - command.queued) / 1e3),
                     "submitted_us": .number(Double(command.started - command.submitted) / 1e3),
@@ -137,7 +143,7 @@ public final class TrainingProfile: SpanObserver, @unchecked Sendable {
                 }
                 if let bytes = command.bytes { args["bytes"] = .number(Double(bytes)) }
                 events.append(TraceEvent(name: command.name, cat: command.bytes == nil ? "kernel" : "transfer", ts: microseconds(command.started),
-                                         dur: Double(command.ended - command.started) / 1e3, pid: Self.deviceProcess, tid: 1, args: args))
+                                         dur: Double(command.ended - command.started) / 1e3, pid: Self.deviceProcess, tid: command.queue + 1, args: args))
             }
         }
     }
