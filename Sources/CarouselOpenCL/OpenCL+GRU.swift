@@ -63,7 +63,7 @@ extension OpenCLBackend {
                 let sum = pass.mask == nil ? carry : through ?? carry
                 try launch(.gruStepBackward, defines(pass), columns: h, rows: active,
                            [.optional(gradients.dy), .tensor(before), .optional(pass.mask), .optional(through), .int(first), .int(active),
-                            .int(running(after: t, layout)), .int(h), .tensor(carry), .tensor(kept.gates), .tensor(candidate),
+                            .int(unmasked(before: t, pass)), .int(h), .tensor(carry), .tensor(kept.gates), .tensor(candidate),
                             .optional(du)])
                 if let du {
                     try multiply(StridedProduct(a: du, strideA: 3 * h, b: wHH, strideB: h, c: sum, strideC: h,
@@ -78,8 +78,9 @@ extension OpenCLBackend {
                                                 m: active, n: h, k: 2 * h, accumulate: pass.mask == nil))
                 }
             }
-            if let mask = pass.mask, let through, let first = layout.activeRows.first {
-                try multiply(mask.rows(0..<first), through.rows(0..<first), into: carry.rows(0..<first), accumulate: true)
+            if let mask = pass.mask, let through {
+                let rows = 0..<layout.activeRows[pass.stepRange.lowerBound]
+                try multiply(mask.rows(rows), through.rows(rows), into: carry.rows(rows), accumulate: true)
             }
         }
         let resetUpdate = RecurrentGradientPart(gradient: kept.gates, stride: 3 * h, firstColumn: 0, width: 2 * h,

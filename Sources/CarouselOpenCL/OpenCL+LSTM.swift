@@ -74,11 +74,11 @@ extension OpenCLBackend {
                 try launch(.lstmStepBackward, defines(pass), columns: h, rows: active,
                            [.optional(wHR == nil ? gradients.dy : nil), .tensor(dhidden ?? carry), .tensor(cells),
                             .optional(previous), .int(first), .int(active), .int(h), .tensor(cellCarry),
-                            .tensor(kept.gates), .optional(wHR == nil ? pass.mask : nil), .int(running(after: t, layout))])
+                            .tensor(kept.gates), .optional(wHR == nil ? pass.mask : nil), .int(unmasked(before: t, pass))])
                 try multiply(StridedProduct(a: kept.gates.dropping(first * 4 * h), strideA: 4 * h, b: pass.weights.wHH,
                                             strideB: r, c: carry, strideC: r, m: active, n: r, k: 4 * h))
                 // The next kernel masks what it reads; behind the last one, and before a projection, nobody does.
-                if t == 0 || wHR != nil { try maskCarry(pass, carry, rows: active) }
+                if t == pass.stepRange.lowerBound || wHR != nil { try maskCarry(pass, carry, rows: active) }
             }
         }
         if let dwHR = gradients.weights.wHR, let dh, let hidden = kept.hidden {

@@ -39,10 +39,10 @@ extension OpenCLBackend {
                 let active = layout.activeRows[t], first = layout.offsets[t]
                 try launch(.rnnStepBackward, defines(pass), columns: h, rows: active,
                            [.optional(gradients.dy), .tensor(carry), .int(first), .int(active), .int(h),
-                            .tensor(kept.gates), .optional(pass.mask), .int(running(after: t, layout))])
+                            .tensor(kept.gates), .optional(pass.mask), .int(unmasked(before: t, pass))])
                 try multiply(StridedProduct(a: kept.gates.dropping(first * h), strideA: h, b: pass.weights.wHH,
                                             strideB: h, c: carry, strideC: h, m: active, n: h, k: h))
-                if t == 0 { try maskCarry(pass, carry, rows: active) }
+                if t == pass.stepRange.lowerBound { try maskCarry(pass, carry, rows: active) }
             }
         }
         return [RecurrentGradientPart(gradient: kept.gates, stride: h, firstColumn: 0, width: h,

@@ -124,9 +124,13 @@ extension OpenCLBackend {
     /// Sequences that have a step after step t.
     func running(after t: Int, _ layout: SequenceLayout) -> Int { t + 1 < layout.steps ? layout.activeRows[t + 1] : 0 }
 
+    /// Sequences whose carried gradient the kernel of step t has yet to mask: those with a step after it in this call. Behind the last
+    /// kernel of a call the host does it.
+    func unmasked(before t: Int, _ pass: RecurrentPass) -> Int { t + 1 < pass.stepRange.upperBound ? pass.layout.layout.activeRows[t + 1] : 0 }
+
     /// What W_hh multiplies in the first step, where there is a mask. The kernels of a step write that of the next.
     private func maskFirstStates(_ pass: RecurrentPass) throws {
-        guard let mask = pass.mask, let kept = pass.activations?.previousH else { return }
+        guard pass.stepRange.lowerBound == 0, let mask = pass.mask, let kept = pass.activations?.previousH else { return }
         let first = 0..<(pass.layout.layout.activeRows.first ?? 0)
         guard let h0 = pass.h0 else { return try fill(kept.rows(first), with: 0) }
         try keep(h0.rows(first), maskedBy: mask, in: kept.rows(first))

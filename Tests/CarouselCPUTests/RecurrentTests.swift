@@ -15,7 +15,7 @@ import Testing
     }
 
     static func network(_ cell: RecurrentCell, on backend: CPUBackend, lengths: [Int], input i: Int, hidden h: Int,
-                        state r: Int? = nil) throws -> Network {
+                        state r: Int? = nil, dropout: Double = 0) throws -> Network {
         var random = SeededGenerator(seed: 3)
         let r = r ?? h
         func tensor(_ extents: Int...) throws -> Tensor {
@@ -26,9 +26,15 @@ import Testing
         let n = layout.layout.rows, b = lengths.count, g = cell.gateCount * h, isLSTM = cell.kind == .lstm
         let weights = RecurrentWeights(wIH: try tensor(g, i), wHH: try tensor(g, r), wHR: r == h ? nil : try tensor(r, h),
                                        bIH: try tensor(g), bHH: try tensor(g))
+        var mask: Tensor?
+        if dropout > 0 {
+            let factors = try backend.makeTensor([Double](repeating: 1, count: b * r), shape: [b, r])
+            try backend.dropout(factors, into: factors, mask: DropoutMask(rate: dropout, key: 4))
+            mask = factors
+        }
         let pass = RecurrentPass(
             cell: cell, layout: layout, input: .dense(try tensor(n, i)), weights: weights, h0: try tensor(b, r),
-            c0: isLSTM ? try tensor(b, h) : nil, y: try tensor(n, r), hT: try tensor(b, r),
+            c0: isLSTM ? try tensor(b, h) : nil, mask: mask, y: try tensor(n, r), hT: try tensor(b, r),
             cT: isLSTM ? try tensor(b, h) : nil,
             activations: try RecurrentActivations(cell: cell, rows: n, hidden: h, state: r, projected: r != h, on: backend))
         let sums = RecurrentWeights(wIH: try tensor(g, i), wHH: try tensor(g, r), wHR: r == h ? nil : try tensor(r, h),
@@ -118,17 +124,17 @@ import Testing
     /// on any number of threads.
     @Test(arguments: cells) func compactActivationsAreTheSameBits(_ cell: RecurrentCell) throws {
         let lengths = [12, 11, 11, 9] + [Int](repeating: 7, count: 60) + [1, 0]
-        for hidden in [33, 96] {
+        for (hidden, dropout) in [(33, 0.0), (96, 0), (33, 0.4)] {
             var compact: [[[UInt32]]] = [], readable: [[Double]] = []
             for set in VectorMathTests.available where set != .plain {
                 for threads in [1, 3] {
                     let backend = try CPUBackend(threads: threads, instructions: set, precision: .bfloat16)
-                    var network = try Self.network(cell, on: backend, lengths: lengths, input: 20, hidden: hidden)
+                    var network = try Self.network(cell, on: backend, lengths: lengths, input: 20, hidden: hidden, dropout: dropout)
                     if readable.isEmpty {
                         try backend.recurrentForward(network.pass)
                         try backend.recurrentBackward(network.pass, into: network.gradients)
                         readable = try network.results.map(backend.readDoubles)
-                        network = try Self.network(cell, on: backend, lengths: lengths, input: 20, hidden: hidden)
+                        network = try Self.network(cell, on: backend, lengths: lengths, input: 20, hidden: hidden, dropout: dropout)
                     }
                     network.pass.activations?.isOpaque = true
                     try backend.recurrentForward(network.pass)
@@ -143,7 +149,7 @@ import Testing
                     compact.append(try network.results.map { try backend.readFloats($0).map(\.bitPattern) })
                 }
             }
-            for other in compact.dropFirst() { #expect(other == compact[0], "hidden \(hidden)") }
+            for other in compact.dropFirst() { #expect(other == compact[0], "hidden \(hidden), dropout \(dropout)") }
         }
     }
 }

@@ -12,12 +12,13 @@ struct OverlapTrainingTests {
     /// Every kind of work that overlaps: both directions, gradients of weights, layers in every cell.
     private static let models: [String: [LayerConfiguration]] = [
         "directions": [.embedding(.init(units: 12, dropout: 0.2)),
-                       .recurrent(.lstm, .init(units: 10, output: .sequences, bidirectional: .concat, concatInput: true)),
+                       .recurrent(.lstm, .init(units: 10, output: .sequences, bidirectional: .concat, concatInput: true, recurrentDropout: 0.2)),
                        .recurrent(.gru, .init(units: 9, resetAfter: false, output: .sequences, bidirectional: .mul)),
                        .dense(.init(units: 8, activation: .tanh)), .pooling(.init(of: [.mean, .max]))],
-        "stack": [.embedding(.init(units: 12)), .recurrent(.lstm, .init(units: 8, output: .sequences)),
-                  .recurrent(.gru, .init(units: 8, output: .sequences)), .recurrent(.gru, .init(units: 8, resetAfter: false, output: .sequences)),
-                  .recurrent(.rnn, .init(units: 8))],
+        "stack": [.embedding(.init(units: 12)), .recurrent(.lstm, .init(units: 8, output: .sequences, recurrentDropout: 0.3)),
+                  .recurrent(.gru, .init(units: 8, output: .sequences, recurrentDropout: 0.3)),
+                  .recurrent(.gru, .init(units: 8, resetAfter: false, output: .sequences, recurrentDropout: 0.3)),
+                  .recurrent(.rnn, .init(units: 8, recurrentDropout: 0.3))],
     ]
 
     /// Remembers what layers were run together.
