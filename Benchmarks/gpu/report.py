@@ -137,13 +137,21 @@ def main() -> int:
             torch = Torch(args.python or sys.executable)
             bench.torch = torch if find_torch(torch, report.sections[0], report, named=args.python is not None,
                                                      limit=(bench.deadline - time.monotonic()) / 4) else None
-        for place, (step, section) in enumerate(zip(chosen, report.sections[1:])):
+        steps = list(zip(chosen, report.sections[1:]))
+        if bench.quick and not args.steps:
+            # Hours on a CPU, and no question about a GPU.
+            for step, section in steps:
+                if step in correctness.LAST:
+                    section.status = "skipped"
+                    section.notes.append(f"Not for a device that is a CPU: `carousel check --level full`, or `--steps {step.name}`.")
+            steps = [(step, section) for step, section in steps if section.status != "skipped"]
+        for place, (step, section) in enumerate(steps):
             left = bench.deadline - time.monotonic()
             if left < 5:
                 section.status = "left out"
                 section.missing.append("the whole step: no time left.")
             else:
-                take(step, section, bench, share(step, chosen[place + 1:], left))
+                take(step, section, bench, share(step, [other for other, _ in steps[place + 1:]], left))
     except KeyboardInterrupt:
         print("ended by a signal", file=sys.stderr)
         return 130

@@ -35,7 +35,7 @@ class Section:
     checks: bool
     """Whether it decides about right and wrong."""
     status: str = "waiting"
-    """waiting, running, done, wrong, failed, left out."""
+    """waiting, running, done, wrong, failed, left out (for want of time), skipped (not for this device)."""
     seconds: float = 0.0
     is_wrong: bool = False
     """Whether something was computed that is not right."""

@@ -27,7 +27,7 @@ struct MatrixUnitsTile {
     /// - tf32 operands take the same room in local memory either way, so nothing speaks against asynchronous copies. Three slabs of
     ///   128 x 128 are the 48 KB that OpenCL gives a group on NVIDIA's devices.
     /// - 16-bit operands copied as float32 are read from local memory in twice the bytes: for a warp's part of 64 x 32, three times as
-    ///   long as the units need for it, on 16-bit slabs half of that. So they go through registers where many groups share an SM's
+    ///   long as the units of an H100 need for it (128 bytes and 2048 multiply-adds a cycle), on 16-bit slabs half of that. So they go through registers where many groups share an SM's
     ///   local memory, and are copied ahead in products of a time step, whose few groups wait for memory most of the time.
     private static let table: [ProductShape: (tileM: Int, tileN: Int, warpsM: Int, warpsN: Int, stages: (tf32: Int, sixteenBit: Int))] = [
         .rows16: (16, 64, 1, 4, (4, 4)), .rows32: (32, 64, 1, 4, (4, 4)), .rows64: (64, 64, 2, 2, (4, 4)),
