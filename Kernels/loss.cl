@@ -1,5 +1,10 @@
 // Cross entropy from logits with its gradient: one work-item per row, or a work-group where a row has many classes.
 
+// The target probability of class c.
+static float wanted_share(const int c, const int label, const int C, const float smoothing) {
+    return (c == label ? 1.0f - smoothing : 0.0f) + smoothing / (float)C;
+}
+
 // loss = log sum exp(x) - sum target * x after subtracting the maximum; target = (1 - e) onehot + e / C.
 // A label outside 0 ..< C gives NaN.
 __kernel void loss_softmax(INPUT(float, logits), INPUT(int, labels), INPUT(float, weights), OUTPUT(float, losses),
@@ -29,7 +34,7 @@ __kernel void loss_softmax(INPUT(float, logits), INPUT(int, labels), INPUT(float
     if (!dlogits) return;
     for (int c = 0; c < C; c++) {
         const float probability = exp_1(x[c] - highest) / total;
-        const float wanted = (c == label ? 1.0f - smoothing : 0.0f) + smoothing / (float)C;
+        const float wanted = wanted_share(c, label, C, smoothing);
         dlogits[(size_t)b * C + c] = known ? scale * weight * (probability - wanted) : NAN;
     }
 }
@@ -71,7 +76,7 @@ void loss_softmax_rows(INPUT(float, logits), INPUT(int, labels), INPUT(float, we
     if (!dlogits) return;
     for (int c = item; c < C; c += TREE_ITEMS) {
         const float probability = exp_1(x[c] - highest) / total;
-        const float wanted = (c == label ? 1.0f - smoothing : 0.0f) + smoothing / (float)C;
+        const float wanted = wanted_share(c, label, C, smoothing);
         dlogits[(size_t)b * C + c] = known ? scale * weight * (probability - wanted) : NAN;
     }
 }
