@@ -28,20 +28,23 @@ def overlap(bench: Bench, setting: str) -> Iterator[None]:
         bench.environment = usual
 
 
+def plans_of(bench: Bench) -> list[Variant]:
+    return [variant for variant in bench.fast if variant.precision == "float32"]
+
+
 def overlaps(bench: Bench, section: Section) -> None:
-    plans = [variant for variant in bench.fast if variant.precision == "float32"]
-    same_bits(bench, section, plans)
+    plans = plans_of(bench)
     stacks(bench, section, plans)
     steps(bench, section, plans)
     section.notes.append("Off: one queue, each layer after the one below. On: chunks of a stack's layers, both directions of a layer and gradients "
                          "of weights in queues of their own.")
 
 
-def same_bits(bench: Bench, section: Section, plans: list[Variant]) -> None:
+def same_bits(bench: Bench, section: Section) -> None:
     """Losses of a training must not depend on it."""
     table = Table(["training", "plan", "losses and norms"], title="Ten steps with and without")
     section.tables.append(table)
-    for preset, plan in bench.rows([(preset, plan) for plan in plans for preset in ("bilstm", "stacked-lstm")]):
+    for preset, plan in bench.rows([(preset, plan) for plan in plans_of(bench) for preset in ("bilstm", "stacked-lstm")]):
         words = ["bench", "losses", "--device", bench.device, *plan.options, "--preset", preset, "--steps", "10", "--json", "--quiet"]
         traces = []
         try:
@@ -95,4 +98,5 @@ def steps(bench: Bench, section: Section, plans: list[Variant]) -> None:
         table.rows.append([preset, plan.name, *times_cells(times)])
 
 
-STEPS = [Step("overlap", "Independent work in several queues", True, 150, overlaps)]
+STEPS = [Step("overlap-bits", "Losses with work in several queues", True, 50, same_bits),
+         Step("overlap", "Independent work in several queues", False, 100, overlaps)]

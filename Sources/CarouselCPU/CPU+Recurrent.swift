@@ -122,6 +122,9 @@ extension CPUBackend {
 
     // MARK: What is kept
 
+    /// In bfloat16, for the usual cells: see `keepsCompact`.
+    public var keepsCompactActivations: Bool { isBfloat16 }
+
     /// Whether the activations take 16 bits a number: where the caller leaves their form to the backend, products round their
     /// operands anyway, and the gates have bounds. See `cvRecurrent.compact`.
     private func keepsCompact(_ pass: RecurrentPass) -> Bool {

@@ -32,6 +32,8 @@ public protocol Backend: AnyObject, MemoryOperations, VectorOperations, MatrixOp
 extension Backend {
     /// Nothing is rounded.
     public var precision: Precision { .float32 }
+    /// Opaque activations are kept like others.
+    public var keepsCompactActivations: Bool { false }
     /// A device with one way of computing, with the precision of its products where it is not float32.
     public var plan: String { precision.named("standard") }
     /// Nothing is reserved.

@@ -211,6 +211,7 @@ extension OpenCLBackend {
         if !memory.reuses && holdsValues {
             // All bits set: a NaN, or −1.
             let unwritten = [UInt8](repeating: 0xFF, count: count * type.byteCount)
+            try makeRoom()
             memory.note(lanes.order.advance(), in: buffer)
             try unwritten.withUnsafeBytes { try lanes.write($0, to: buffer, at: 0) }
         }
@@ -222,6 +223,7 @@ extension OpenCLBackend {
         let buffer = try buffer(of: tensor)
         // Writes ahead overtake what does not use their tensors, and nothing else.
         if !lanes.order.isAfter(buffer.used) { try join() }
+        try makeRoom()
         memory.note(lanes.order.advance(), in: buffer)
         guard holdsValues else { return }
         try lanes.write(bytes, to: buffer, at: tensor.offset * tensor.type.byteCount)

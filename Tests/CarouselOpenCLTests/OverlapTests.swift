@@ -130,6 +130,16 @@ struct OverlapTests {
         }
     }
 
+    /// The device is finished before a command counts, not between its number and its place in the queue.
+    @Test func roomIsMadeBeforeACommandCounts() throws {
+        let backend = try Self.backend("on"), x = try backend.makeTensor(shape: [16])
+        try backend.recordCommands { _ in }
+        try backend.aside { for _ in 0 ... CommandTimer.mostPending { try backend.fill(x, with: 1) } }
+        #expect(backend.lanes.order.unseen.contains(Lanes.aside))
+        try backend.recordCommands(nil)
+        #expect(backend.lanes.order.unseen.isEmpty)
+    }
+
     /// Groups that wait for each other are resident together: launches that are too large for that wait.
     @Test func launchesThatMeetShareTheDevice() throws {
         let backend = try Self.backend("on", .persistent), units = backend.device.computeUnits

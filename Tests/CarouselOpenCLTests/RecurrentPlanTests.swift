@@ -42,18 +42,25 @@ struct RecurrentPlanTests {
         #expect(!persistent.meetings.refused)
     }
 
-    /// More groups than compute units, where they were seen to run at once: on a device of two cores that is told to have one, two
-    /// groups meet and three do not. The bits are the same.
+    /// More groups than compute units, where they were seen to run at once: a device that is told to have one core finds that as many
+    /// groups as it has cores meet, and four times as many do not. The bits are the same.
     @Test(.enabled(if: OpenCLBackend.devices().devices.first.map { $0.computeUnits > 1 } ?? false, "one compute unit runs one group"))
     func residencyIsMeasured() throws {
-        let fused = try backend(.fused), persistent = try backend(.persistent), units = persistent.meetings.units
-        persistent.meetings.units = 1
-        persistent.meetings.shares = [4 * units, units, 1]
         let layer = PlannedLayer(cell: RecurrentCell(.lstm), lengths: Self.ragged, hidden: 40)
-        #expect(try layer.bits(on: persistent) == layer.bits(on: fused))
+        let bits = try layer.bits(on: backend(.fused))
+        var persistent = try backend(.persistent), found: [Int] = []
+        let units = persistent.meetings.units
         // Another program on the machine can keep a group away from its core, but never add one.
-        #expect(persistent.meetings.resident.count == 2 && persistent.meetings.resident.values.allSatisfy { [1, units].contains($0) })
-        #expect(!persistent.meetings.refused)
+        for _ in 0..<5 where !found.contains(units) {
+            persistent = try backend(.persistent)
+            persistent.meetings.units = 1
+            persistent.meetings.shares = [4 * units, units, 1]
+            #expect(try layer.bits(on: persistent) == bits)
+            #expect(persistent.meetings.resident.count == 2 && !persistent.meetings.refused)
+            found = Array(persistent.meetings.resident.values)
+            #expect(found.allSatisfy { [1, units].contains($0) })
+        }
+        #expect(found.contains(units))
         let plan = persistent.recurrentPlan(cell: RecurrentCell(.lstm), input: 4, hidden: 40, state: 40, batch: 13)
         #expect(plan.contains("work-groups that meet after every step"))
     }

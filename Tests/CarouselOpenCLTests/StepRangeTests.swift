@@ -11,7 +11,7 @@ struct StepRangeTests {
 
     /// All results of forward and backward.
     /// - Parameter cuts: steps at which the pass is cut; empty = it is not.
-    private static func bits(_ cell: RecurrentCell, indexed: Bool, cuts: [Int], on backend: OpenCLBackend) throws -> [UInt32] {
+    private static func bits(_ cell: RecurrentCell, indexed: Bool, masked: Bool = false, cuts: [Int], on backend: OpenCLBackend) throws -> [UInt32] {
         let hidden = 24, input = 520, layout = SequenceLayout(lengths: lengths), n = layout.rows, b = lengths.count, g = cell.gateCount * hidden
         var random = SeededGenerator(seed: 5, purpose: 1)
         func numbers(_ shape: Shape) throws -> Tensor { try backend.makeTensor((0..<shape.count).map { _ in random.normal() * 0.1 }, shape: shape) }
@@ -29,6 +29,7 @@ struct StepRangeTests {
             dh0: try zeros([b, hidden]), dc0: isLSTM ? try zeros([b, hidden]) : nil,
             weights: RecurrentWeights(wIH: try zeros([g, input]), wHH: try zeros([g, hidden]), bIH: try zeros([g]), bHH: try zeros([g])))
         let edges = [0] + cuts + [layout.steps], ranges: [Range<Int>?] = cuts.isEmpty ? [nil] : zip(edges, edges.dropFirst()).map { $0..<$1 }
+        if masked { pass.mask = try backend.makeTensor((0..<b * hidden).map { $0 % 3 == 0 ? 0 : 1.5 }, shape: [b, hidden]) }
         if indexed, !cuts.isEmpty { pass.projection = try zeros([rows, g]) }
         for range in ranges {
             pass.steps = range
@@ -47,10 +48,11 @@ struct StepRangeTests {
 
     @Test(arguments: RecurrentPlan.allCases) func partsGiveTheBitsOfTheWhole(plan: RecurrentPlan) throws {
         let backend = try DeviceSupport.backend(.gpu, adding: ["CAROUSEL_RECURRENT_PLAN": plan.rawValue, "CAROUSEL_KERNEL_CACHE": ""])
-        for cell in [RecurrentCell(.lstm), RecurrentCell(.gru), RecurrentCell(.gru, resetAfter: false)] {
-            for indexed in [false, true] {
-                let whole = try Self.bits(cell, indexed: indexed, cuts: [], on: backend)
-                #expect(try Self.bits(cell, indexed: indexed, cuts: [1, 2, 9], on: backend) == whole, "\(cell), indexed \(indexed)")
+        for cell in [RecurrentCell(.rnn), RecurrentCell(.lstm), RecurrentCell(.gru), RecurrentCell(.gru, resetAfter: false)] {
+            for (indexed, masked) in [(false, false), (true, false), (false, true)] {
+                let whole = try Self.bits(cell, indexed: indexed, masked: masked, cuts: [], on: backend)
+                let parts = try Self.bits(cell, indexed: indexed, masked: masked, cuts: [1, 2, 9], on: backend)
+                #expect(parts == whole, "\(cell), indexed \(indexed), masked \(masked)")
             }
         }
         #expect(!backend.meetings.refused)

@@ -113,8 +113,8 @@ import Testing
         #if !DEBUG
         guard carousel_allocations_countable() else { return }
         let textLayers = """
-            [{embedding: {units: 6, dropout: 0.2}}, {lstm: {units: 5, projection: 4, output: sequences, bidirectional: concat, concat_input: true}}, \
-            {gru: {units: 5, output: sequences, bidirectional: ave, reset_after: false}}, {dropout: {rate: 0.3, per_sequence: true}}, \
+            [{embedding: {units: 6, dropout: 0.2}}, {lstm: {units: 5, projection: 4, output: sequences, bidirectional: concat, concat_input: true, recurrent_dropout: 0.2}}, \
+            {gru: {units: 5, output: sequences, bidirectional: ave, reset_after: false}}, {gru: {units: 5, output: sequences}}, {dropout: {rate: 0.3, per_sequence: true}}, \
             {dense: {units: 7, activation: tanh}}, {rnn: {units: 6, output: sequences, reversed: true, biases: two}}, \
             {pooling: {of: [last, mean, max]}}, {dropout: {rate: 0.2}}]
             """

@@ -30,6 +30,7 @@
     X(clEnqueueWriteBuffer)          \
     X(clEnqueueMapBuffer)            \
     X(clEnqueueUnmapMemObject)       \
+    X(clEnqueueBarrierWithWaitList)  \
     X(clEnqueueMarkerWithWaitList)   \
     X(clGetEventProfilingInfo)       \
     X(clReleaseEvent)                \

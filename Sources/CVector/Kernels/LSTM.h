@@ -137,7 +137,7 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
             const float *dy = p->wHR ? NULL : rowOf(p->dy, n + r, R);
             if (p->compact) {
                 const Half *kept = t > 0 ? (const Half *)keptRow(p, p->c, p->offsets[t - 1] + row + r) : NULL;
-                lstmCompactGradients(H, (Half *)gates, (const Half *)c, kept, c0.base + r * c0.ld, d, dy, dc + r * H);
+                lstmCompactGradients(H, (Half *)gates, (const Half *)c, kept, kept ? NULL : c0.base + r * c0.ld, d, dy, dc + r * H);
                 continue;
             }
             const float *cBefore = c0.base + r * c0.ld;

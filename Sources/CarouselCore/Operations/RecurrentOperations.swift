@@ -207,6 +207,8 @@ public struct RecurrentGradients {
 
 /// Recurrent layers over whole sequences.
 public protocol RecurrentOperations {
+    /// Whether opaque activations (`RecurrentActivations.isOpaque`) are kept in fewer bits than results have.
+    var keepsCompactActivations: Bool { get }
     func recurrentForward(_ pass: RecurrentPass) throws
     /// Needs the `activations` of the forward call, and its `weights`, `input`, `h0`, `c0`, `mask` and `y` unchanged.
     func recurrentBackward(_ pass: RecurrentPass, into gradients: RecurrentGradients) throws

@@ -8,6 +8,8 @@ final class RecurrentDirection {
     private let stateWidth: Int
     private let hidden: Int
     private let dropoutRate: Double
+    /// Of the mask of the prepared pass.
+    private var maskKey: UInt32 = 0
     /// Number of the layer, and 0 or 1 within it: they fix the masks.
     private let layer: Int, place: Int
     private let store: ParameterStore
@@ -69,17 +71,26 @@ final class RecurrentDirection {
     }
 
     func forward(_ sequence: SequenceValue, _ context: PassContext) throws {
-        try backend.recurrentForward(prepare(sequence, context))
+        let pass = try prepare(sequence, context)
+        try drawMask(of: pass)
+        try backend.recurrentForward(pass)
     }
 
-    /// Takes some steps of the pass that was prepared.
+    /// Takes some steps of the pass that was prepared; the first ones come first.
     func forward(steps: Range<Int>) throws {
-        guard var part = pass else { return }
+        let part = try part(steps)
+        if steps.lowerBound == 0 { try drawMask(of: part) }
+        try backend.recurrentForward(part)
+    }
+
+    /// The prepared pass, confined to `steps`.
+    private func part(_ steps: Range<Int>) throws -> RecurrentPass {
+        guard var part = pass else { throw CarouselError(.internalError, "a recurrent layer was asked for steps of a pass it has not prepared") }
         part.steps = steps
         if case .indexed(let rows, _) = part.input {
             part.projection = try workspace.tensor("projection", rows.shape[0], cell.gateCount * hidden)
         }
-        try backend.recurrentForward(part)
+        return part
     }
 
     /// The pass over `sequence`, with what it needs before it.
@@ -118,13 +129,18 @@ final class RecurrentDirection {
         return pass
     }
 
-    /// [B, R] 0 or 1 / (1 − rate); nil outside of training or without dropout.
+    /// [B, R] for 0 or 1 / (1 − rate); nil outside of training or without dropout.
     private func mask(rows: Int, _ context: PassContext) throws -> Tensor? {
         guard context.mode == .training, dropoutRate > 0 else { return nil }
-        let mask = try workspace.tensor("recurrent mask", rows, stateWidth)
+        maskKey = context.dropoutKey(layer: layer, part: place)
+        return try workspace.tensor("recurrent mask", rows, stateWidth)
+    }
+
+    /// Not before the pass begins: passes may be prepared that are not taken.
+    private func drawMask(of pass: RecurrentPass) throws {
+        guard let mask = pass.mask else { return }
         try backend.fill(mask, with: 1)
-        try backend.dropout(mask, into: mask, mask: DropoutMask(rate: dropoutRate, key: context.dropoutKey(layer: layer, part: place)))
-        return mask
+        try backend.dropout(mask, into: mask, mask: DropoutMask(rate: dropoutRate, key: maskKey))
     }
 
     /// Of the last forward pass in training.
@@ -185,11 +201,8 @@ final class RecurrentDirection {
 
     /// Takes some steps of the backward pass that was prepared.
     func backward(steps: Range<Int>) throws {
-        guard var part = pass, let gradients else { return }
-        part.steps = steps
-        if case .indexed(let rows, _) = part.input {
-            part.projection = try workspace.tensor("projection", rows.shape[0], cell.gateCount * hidden)
-        }
+        let part = try part(steps)
+        guard let gradients else { throw CarouselError(.internalError, "a recurrent layer was asked for gradients it has not prepared") }
         try backend.recurrentBackward(part, into: gradients)
     }
 

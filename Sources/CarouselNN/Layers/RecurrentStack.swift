@@ -45,6 +45,7 @@ final class RecurrentStack {
     /// Pieces for `rows` layers and `columns` chunks in the order of their diagonals: each needs the one of the row before.
     private static func wavefront(_ rows: Int, _ columns: Int, _ body: @escaping (_ row: Int, _ column: Int) throws -> Void) -> [LaneWork] {
         var pieces: [LaneWork] = [], places: [Int: Int] = [:]
+        guard rows > 0, columns > 0 else { return [] }
         for diagonal in 0 ..< rows + columns - 1 {
             for row in max(0, diagonal - columns + 1) ... min(diagonal, rows - 1) {
                 let column = diagonal - row, before = row > 0 ? places[(row - 1) * columns + column] : nil

@@ -18,9 +18,8 @@ extension OpenCLBackend {
     /// - Parameter firstRow: what `get_global_id(1)` starts from.
     func launch(_ name: KernelName, _ defines: KernelDefines = [:], global: (Int, Int, Int),
                 local: (Int, Int, Int) = (1, 1, 1), firstRow: Int = 0, _ arguments: [KernelArgument]) throws {
-        let number = lanes.order.advance()
-        for case .tensor(let tensor) in arguments { memory.note(number, in: try buffer(of: tensor)) }
-        for case .optional(let tensor?) in arguments { memory.note(number, in: try buffer(of: tensor)) }
+        try makeRoom()
+        try noteCommand(with: arguments)
         guard holdsValues, global.0 > 0, global.1 > 0, global.2 > 0 else { return }
         let kernel = try programs.kernel(name, defines)
         var index: cl_uint = 0
@@ -36,8 +35,19 @@ extension OpenCLBackend {
             // Some drivers find memory for a buffer only when a kernel first uses it.
             memory.trim(to: 0)
             try lanes.finish()
+            // Everything counts as done now, this command too: it needs a new number.
+            try noteCommand(with: arguments)
             try start()
         }
+    }
+
+    /// Before a command gets its number: making room ends with everything that has one counted as done.
+    func makeRoom() throws { if holdsValues { try lanes.makeRoom() } }
+
+    private func noteCommand(with arguments: [KernelArgument]) throws {
+        let number = lanes.order.advance()
+        for case .tensor(let tensor) in arguments { memory.note(number, in: try buffer(of: tensor)) }
+        for case .optional(let tensor?) in arguments { memory.note(number, in: try buffer(of: tensor)) }
     }
 
     /// One work-item per element.

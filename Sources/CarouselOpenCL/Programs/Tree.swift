@@ -32,7 +32,7 @@ extension OpenCLBackend {
                 tree = Tree()
                 note("sub-groups not used: a sum is \(fast) instead of \(plain)")
             }
-        } catch let error as CarouselError where error.status == .internalError {
+        } catch let error as CarouselError where error.status == .internalError || error.status == .outOfMemory {
             tree = Tree()
             note("sub-groups not used: \(error.message.split(separator: "\n").first ?? "")")
         }

@@ -99,8 +99,12 @@ extension OpenCLBackend {
     ///   - launchGroups: launches so many groups that meet once, with this patience, in three int32: failures, arrivals, a mark.
     func residentGroups(of launch: Meetings.Launch, useful: Int, _ launchGroups: (Int, Int, Tensor) throws -> Void) throws -> Int {
         if let known = meetings.resident[launch] { return known }
-        guard holdsValues, useful > meetings.units else { return meetings.units }
+        guard useful > meetings.units, let most = meetings.shares.first else { return meetings.units }
         let state = try makeTensor(shape: [3], type: .int32)
+        // A planner counts with what could be found.
+        guard holdsValues else { return most * meetings.units }
+        // Other work on the device would make it look smaller than it is.
+        try lanes.finish()  // sync point
         // A failed try takes some 50 ms: a look takes up to a microsecond on a GPU, some nanoseconds on a CPU.
         let patience = device.type == .cpu ? 1 << 22 : 1 << 16
         var found = meetings.units

@@ -65,7 +65,11 @@ final class CommandQueue {
     /// never flushed would wait for ever.
     func mark() throws -> QueueMark {
         var event: cl_event?
-        try OpenCLError.check(waiting { cl.clEnqueueMarkerWithWaitList(handle, $0, $1, &event) }, "clEnqueueMarkerWithWaitList")
+        // A marker with a list waits for that alone; without, for everything before it.
+        if !awaited.isEmpty {
+            try OpenCLError.check(waiting { cl.clEnqueueBarrierWithWaitList(handle, $0, $1, nil) }, "clEnqueueBarrierWithWaitList")
+        }
+        try OpenCLError.check(cl.clEnqueueMarkerWithWaitList(handle, 0, nil, &event), "clEnqueueMarkerWithWaitList")
         guard let event else { throw CarouselError(.internalError, "clEnqueueMarkerWithWaitList returned nothing") }
         let mark = QueueMark(context, event)
         try flush()
@@ -78,9 +82,10 @@ final class CommandQueue {
     /// Calls with what the next command waits for; the queue being in order, so do those behind it.
     private func waiting(_ call: (cl_uint, UnsafePointer<cl_event?>?) -> cl_int) -> cl_int {
         guard !awaited.isEmpty else { return call(0, nil) }
-        // A driver keeps the events it was given.
-        defer { awaited.removeAll(keepingCapacity: true) }
-        return awaited.map { Optional($0.event) }.withUnsafeBufferPointer { call(cl_uint($0.count), $0.baseAddress) }
+        let code = awaited.map { Optional($0.event) }.withUnsafeBufferPointer { call(cl_uint($0.count), $0.baseAddress) }
+        // A driver keeps the events it was given; what was not queued has not waited.
+        if code == CL_SUCCESS { awaited.removeAll(keepingCapacity: true) }
+        return code
     }
 
     private func flush() throws {

@@ -64,15 +64,18 @@ final class Lanes {
 
     // MARK: Commands
 
+    /// Call before the number of a command is taken: waits for everything where the current queue is full.
+    func makeRoom() throws {
+        if try current.isFull { try finish() }
+    }
+
     /// As `CommandQueue.write`, in the current lane.
     func write(_ bytes: UnsafeRawBufferPointer, to buffer: OpenCLBuffer, at offset: Int) throws {
-        try makeRoom()
         try current.write(bytes, to: buffer, at: offset)
     }
 
     /// As `CommandQueue.launch`, in the current lane.
     func launch(_ kernel: OpenCLKernel, global: (Int, Int, Int), local: (Int, Int, Int), offset: (Int, Int, Int)) throws {
-        try makeRoom()
         try current.launch(kernel, global: global, local: local, offset: offset)
     }
 
@@ -92,10 +95,6 @@ final class Lanes {
     private func settle() throws {
         for queue in queues.values { try queue.settle() }
         order.everythingIsDone()
-    }
-
-    private func makeRoom() throws {
-        if try current.isFull { try finish() }
     }
 
     /// Times the commands of all lanes from now on, or none. A sync point.

@@ -40,7 +40,13 @@ extension Conformance {
         for (v, variant) in variants.enumerated() {
             for (item, level) in chosen(variant) { add(item, level) }
             var generator = SeededGenerator(seed: UInt64(v), purpose: 40)
-            for sample in 0..<variant.samples { add(sampled(variant, sample, &generator), sample < 2 ? .quick : .full) }
+            for sample in 0..<variant.samples {
+                var item = sampled(variant, sample, &generator)
+                add(item, sample < 2 ? .quick : .full)
+                guard sample % 3 == 2 else { continue }
+                item.options.insert(.opaque)
+                add(item, .full)
+            }
         }
         return cases
     }
@@ -87,7 +93,6 @@ extension Conformance {
             let lengths = lengths(T, B, style: Int(generator.next() >> 62), &generator)
             var options = options(&generator)
             if variant.cell.kind != .lstm { options.subtract([.c0, .dcT, .dc0]) }
-            if sample % 3 == 2 { options.insert(.opaque) }
             if sample % 4 == 3 { options.insert(.mask) }
             let R = variant.projects ? max(1, H * 2 / 3) : nil
             let item = RecurrentCase(cell: variant.cell, lengths: lengths, input: I, hidden: H, projection: R, options: options)

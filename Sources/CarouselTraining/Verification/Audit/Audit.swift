@@ -76,6 +76,9 @@ public final class Audit {
 
     private static let attempts = 24
 
+    /// Whether the device being judged keeps what it needs for its way back in fewer bits.
+    private var isCompact = false
+
     /// Of the devices it judges.
     private var precision: Precision { oracle.backend.precision }
 
@@ -97,6 +100,7 @@ public final class Audit {
         guard backend.precision == precision else {
             throw CarouselError(.internalError, "an audit in \(precision.rawValue) was given a device of \(backend.precision.rawValue)")
         }
+        isCompact = backend.keepsCompactActivations
         let clock = ContinuousClock()
         let begin = clock.now
         var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend)
@@ -168,7 +172,7 @@ public final class Audit {
         var tensor = AuditTensor(kind: kind, name: name, maximum: measure.maximum, rms: measure.rms, tolerance: base ?? AuditTolerance.exact, worst: place,
                                  got: got.indices.contains(at) ? got[at] : .nan, expected: wanted.indices.contains(at) ? wanted[at] : .nan,
                                  verdict: .passed)
-        guard let base = base.map({ AuditTolerance.rounded($0, kind, precision, isRecorded: isRecorded) }) else {
+        guard let base = base.map({ AuditTolerance.rounded($0, kind, precision, isCompact: isCompact, isRecorded: isRecorded) }) else {
             tensor.verdict = measure.maximum <= tensor.tolerance ? .passed : .failed
             return tensor
         }

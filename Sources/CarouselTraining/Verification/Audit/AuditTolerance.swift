@@ -25,10 +25,11 @@ enum AuditTolerance {
     /// `base` for products of lower precision, where a number that differs by a rounding of float32 may round to the other
     /// neighbour, and behind a backward pass a gradient twice (`Tolerance.opaqueRecurrent`); and for numbers that were recorded in
     /// full precision.
-    static func rounded(_ base: Double, _ kind: AuditTensor.Kind, _ precision: Precision, isRecorded: Bool) -> Double {
+    /// - Parameter isCompact: whether the device keeps what it needs for its way back in fewer bits.
+    static func rounded(_ base: Double, _ kind: AuditTensor.Kind, _ precision: Precision, isCompact: Bool, isRecorded: Bool) -> Double {
         if precision == .float32 { return base }
         if isRecorded { return max(base, recorded(precision)) }
-        return base + (kind == .gradient || kind == .steps ? Tolerance.opaqueRecurrent(precision) : precision.unitRoundoff)
+        return base + (isCompact && (kind == .gradient || kind == .steps) ? Tolerance.opaqueRecurrent(precision) : precision.unitRoundoff)
     }
 
     /// A device of lower precision beside what nobody rounded.
