@@ -8,6 +8,9 @@ static const char common_text[] = {
 static const char matmul_text[] = {
 #embed "matmul.cl"
 };
+static const char matmul_units_slabs_text[] = {
+#embed "matmul_units_slabs.cl"
+};
 static const char matmul_units_text[] = {
 #embed "matmul_units.cl"
 };

@@ -1,8 +1,16 @@
 // Cross entropy from logits with its gradient: one work-item per row, or a work-group where a row has many classes.
 
-// The target probability of class c.
-static float wanted_share(const int c, const int label, const int C, const float smoothing) {
-    return (c == label ? 1.0f - smoothing : 0.0f) + smoothing / (float)C;
+// A row's loss from its logits less the highest: the label's, the sum of their exponentials, their sum.
+static float softmax_loss(const float chosen, const float total, const float shifted, const int C, const float smoothing) {
+    const float target = (1.0f - smoothing) * chosen + (smoothing / (float)C) * shifted;
+    return log(total) - target;
+}
+
+// Its gradient for one class, by that class's logit less the highest.
+static float softmax_gradient(const float shifted, const float total, const int is_label, const int C, const float smoothing) {
+    const float probability = exp_1(shifted) / total;
+    const float wanted = (is_label ? 1.0f - smoothing : 0.0f) + smoothing / (float)C;
+    return probability - wanted;
 }
 
 // loss = log sum exp(x) - sum target * x after subtracting the maximum; target = (1 - e) onehot + e / C.
@@ -28,14 +36,11 @@ __kernel void loss_softmax(INPUT(float, logits), INPUT(int, labels), INPUT(float
         shifted += x[c] - highest;
     }
     const int known = label >= 0 && label < C;
-    const float chosen = known ? x[known ? label : 0] - highest : NAN;
-    const float target = (1.0f - smoothing) * chosen + (smoothing / (float)C) * shifted;
-    losses[b] = weight * (log(total) - target);
+    losses[b] = weight * softmax_loss(known ? x[known ? label : 0] - highest : NAN, total, shifted, C, smoothing);
     if (!dlogits) return;
     for (int c = 0; c < C; c++) {
-        const float probability = exp_1(x[c] - highest) / total;
-        const float wanted = wanted_share(c, label, C, smoothing);
-        dlogits[(size_t)b * C + c] = known ? scale * weight * (probability - wanted) : NAN;
+        const float gradient = softmax_gradient(x[c] - highest, total, c == label, C, smoothing);
+        dlogits[(size_t)b * C + c] = known ? scale * weight * gradient : NAN;
     }
 }
 
@@ -68,16 +73,11 @@ void loss_softmax_rows(INPUT(float, logits), INPUT(int, labels), INPUT(float, we
     }
     total = tree_sum(total, shared);
     shifted = tree_sum(shifted, shared);
-    if (item == 0) {
-        const float chosen = known ? x[known ? label : 0] - highest : NAN;
-        const float target = (1.0f - smoothing) * chosen + (smoothing / (float)C) * shifted;
-        losses[b] = weight * (log(total) - target);
-    }
+    if (item == 0) losses[b] = weight * softmax_loss(known ? x[known ? label : 0] - highest : NAN, total, shifted, C, smoothing);
     if (!dlogits) return;
     for (int c = item; c < C; c += TREE_ITEMS) {
-        const float probability = exp_1(x[c] - highest) / total;
-        const float wanted = wanted_share(c, label, C, smoothing);
-        dlogits[(size_t)b * C + c] = known ? scale * weight * (probability - wanted) : NAN;
+        const float gradient = softmax_gradient(x[c] - highest, total, c == label, C, smoothing);
+        dlogits[(size_t)b * C + c] = known ? scale * weight * gradient : NAN;
     }
 }
 #endif

@@ -11,6 +11,7 @@ typedef struct CKernelFile {
 #define CAROUSEL_KERNEL_FILES(X) \
     X(common)                    \
     X(matmul)                    \
+    X(matmul_units_slabs)        \
     X(matmul_units)              \
     X(vector)                    \
     X(embedding)                 \

@@ -39,10 +39,10 @@ import Testing
     /// Where asynchronous copies go wrong, operands go through registers, which gives the same bits.
     @Test func withoutAsynchronousCopies() throws {
         try DeviceSupport.withFolder { cache in
-            let text = try KernelSources(environment: [:]).text("matmul_units.cl")
+            let text = try KernelSources(environment: [:]).text("matmul_units_slabs.cl")
             let edited = text.replacing("*(__local float4 *)place = read_quad(p, count, wide);", with: "*(__local float4 *)place = 1.0f;")
             try #require(edited != text)
-            let device = try backend("emulated", .bfloat16, cache: cache), plain = try backend("emulated", .bfloat16, cache: cache, replacing: ["matmul_units.cl": edited])
+            let device = try backend("emulated", .bfloat16, cache: cache), plain = try backend("emulated", .bfloat16, cache: cache, replacing: ["matmul_units_slabs.cl": edited])
             #expect(device.matrixUnits?.copiesAhead == true && plain.matrixUnits?.copiesAhead == false)
             #expect(plain.info.details.contains { $0.hasPrefix("no asynchronous copies for matrix units: row") })
             #expect(try product(rows: 33, device).values == product(rows: 33, plain).values)

@@ -11,6 +11,12 @@ struct KernelName: Hashable {
         self.function = function
     }
 
+    /// A kernel compiled behind another file.
+    private init(behind first: String, _ file: String, _ function: String) {
+        files = [first + ".cl", file + ".cl"]
+        self.function = function
+    }
+
     /// A kernel that serves every cell, compiled behind the file of one.
     private init(_ cell: RecurrentCell.Kind, _ file: String, _ function: String) {
         files = [cell.rawValue + ".cl", "recurrent.cl", file + ".cl"]
@@ -18,7 +24,7 @@ struct KernelName: Hashable {
     }
 
     static let matmulTiled = KernelName("matmul", "matmul_tiled")
-    static let matmulUnits = KernelName("matmul_units", "matmul_units")
+    static let matmulUnits = KernelName(behind: "matmul_units_slabs", "matmul_units", "matmul_units")
     static let matmulSumSlices = KernelName("matmul", "matmul_sum_slices")
     static let matmulPackPanels = KernelName("matmul", "matmul_pack_panels")
     static let matmulPackRows = KernelName("matmul", "matmul_pack_rows")

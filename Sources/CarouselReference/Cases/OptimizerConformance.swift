@@ -53,6 +53,11 @@ extension Conformance {
                 cases += sgdCases(count, variant) + adamCases(count, variant) + rmspropCases(count, variant)
             }
         }
+        // More elements than one group adds up at once, in the tiny set too.
+        add("squared norm 20000", level: .tiny) { run in
+            let sum = try run.result("sum", [1], accumulate: false, Tolerance.norm)
+            try run.backend.squaredNorm(of: run.input("x", [20_000], scale: 3), into: sum, accumulate: false)
+        }
         return cases + lossScaleCases()
     }
 
