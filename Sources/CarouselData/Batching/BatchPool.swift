@@ -14,7 +14,10 @@ public final class BatchPool: @unchecked Sendable {
     private var scratches: [SequenceBatch.Scratch] = []
 
     /// Without any batch yet.
-    public init() {}
+    public init() {
+        lent.reserveCapacity(3)
+        spare.reserveCapacity(8)
+    }
 
     /// The rows at `indices` as one batch.
     /// - Parameters:
