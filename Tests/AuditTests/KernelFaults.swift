@@ -87,7 +87,7 @@ enum KernelFaults {
         KernelFault("the norm forgets the end of each chunk", "cpu", "reduce.cl",
                     [("const int size = (int)min((ulong)chunk, count - first);\n    x += first;", "const int size = (int)min((ulong)chunk, count - first) - 64;\n    x += first;")],
                     fails: "clipping gradient norm", at: "step 1", passing: ["gradient head.weight"]),
-        KernelFault("the norm forgets a chain", "gpu", "reduce.cl", [("tree_sum(own, shared)", "tree_sum(get_local_id(0) == 1 ? 0.0f : own, shared)")],
+        KernelFault("the norm forgets a chain", "gpu", "reduce.cl", [("const float total = tree_sum(own, shared);", "if (get_local_id(0) == 1) own = 0.0f;\n    const float total = tree_sum(own, shared);")],
                     fails: "clipping gradient norm", at: "step 1", passing: ["gradient head.weight"]),
         KernelFault("a wrong limit of the gradient norm", "gpu", "optimizer.cl", [("maximum / (n + 1e-6f)", "maximum / (n + 1.0f)")],
                     fails: "clipping head.weight", at: "step 1", passing: ["gradient head.weight", "clipping gradient norm", "update head.weight"]),
@@ -98,6 +98,15 @@ enum KernelFaults {
                     fails: "moment v", at: "step", passing: ["gradient head.weight", "clipping head.weight", "moment m"]),
         KernelFault("Adam without the correction of v", "cpu", "optimizer.cl", [("sqrt(square) / root + epsilon", "sqrt(square) + epsilon")],
                     fails: "update head.weight", at: "step 1", passing: ["gradient head.weight", "clipping head.weight", "moment m", "moment v"]),
+    ]
+
+    static let recurrentDropout = [
+        KernelFault("the carried gradient has no mask", "gpu", "lstm.cl", [("if (mask && b < running_on) dh *= mask[state];", "")],
+                    fails: "gradient rnn.0.weight_hh_l0", at: "lstm 0", passing: ["output logits", "gradient head.weight"]),
+        KernelFault("every row gets the mask of the first", "cpu", "lstm.cl",
+                    [("masked(mask + (size_t)b0 * R, h_state, previous_h + (size_t)n0 * R, rows * R)",
+                      "for (int r = 0; r < rows; r++) masked(mask, h_state + (size_t)r * R, previous_h + (size_t)(n0 + r) * R, R)")],
+                    fails: "output logits", at: "row", passing: ["output logits in inference"]),
     ]
 
     static let gruResetAfter = [

@@ -131,7 +131,7 @@ import Testing
         let lengths = [12, 11, 11, 9] + [Int](repeating: 7, count: 60) + [1, 0]
         // Where the form is another; a GRU that resets before its product keeps float32.
         let isCompact = cell.kind != .gru || cell.resetAfter
-        struct Size { var hidden: Int, state: Int?, dropout = 0.0, distinct: Int? }
+        struct Size { var hidden: Int, state: Int? = nil, dropout = 0.0, distinct: Int? = nil }
         var sizes = [Size(hidden: 33), Size(hidden: 96, distinct: 40), Size(hidden: 33, dropout: 0.4, distinct: 7)]
         if cell.kind == .lstm { sizes.append(Size(hidden: 33, state: 21, distinct: 7)) }
         for size in sizes {
