@@ -19,7 +19,9 @@ final class StagingArea {
     private var place = 0
     private var used = 0
 
-    private static let smallestBlock = 4 << 20
+    /// Blocks double until they are large: a queue that writes little takes little.
+    private static let smallestBlock = 64 << 10
+    private static let largeBlock = 4 << 20
     /// Blocks in use at once hold no more than this.
     private static let mostBytes = 64 << 20
     /// Blocks beyond this are given back when nothing is in use.
@@ -31,9 +33,12 @@ final class StagingArea {
 
     private var allBytes: Int { blocks.reduce(0) { $0 + $1.bytes } }
 
+    /// Bytes of a new block that holds `bytes`.
+    private func newBlock(_ bytes: Int) -> Int { max(bytes, Self.smallestBlock, min(allBytes, Self.largeBlock)) }
+
     /// Whether so many bytes more have to wait until what is here was fetched.
     func isFull(for bytes: Int) -> Bool {
-        !blocks.dropFirst(place).contains { room(in: $0) >= bytes } && allBytes + max(bytes, Self.smallestBlock) > Self.mostBytes && allBytes > 0
+        !blocks.dropFirst(place).contains { room(in: $0) >= bytes } && allBytes + newBlock(bytes) > Self.mostBytes && allBytes > 0
     }
 
     private func room(in block: Block) -> Int { block.bytes - (block.base == blocks[place].base ? used : 0) }
@@ -42,7 +47,7 @@ final class StagingArea {
     /// - Parameter queue: any of the context; a new block is mapped there, behind what it has to do.
     func copy(_ bytes: UnsafeRawPointer, count: Int, queue: cl_command_queue) -> UnsafeRawPointer {
         while place < blocks.count, room(in: blocks[place]) < count { (place, used) = (place + 1, 0) }
-        if place == blocks.count { blocks.append(makeBlock(max(count, Self.smallestBlock), queue)) }
+        if place == blocks.count { blocks.append(makeBlock(newBlock(count), queue)) }
         let target = blocks[place].base + used
         target.copyMemory(from: bytes, byteCount: count)
         used = min(blocks[place].bytes, (used + count + Self.alignment - 1) / Self.alignment * Self.alignment)
