@@ -5,6 +5,9 @@
 static const char common_text[] = {
 #embed "common.cl"
 };
+static const char families_text[] = {
+#embed "families.cl"
+};
 static const char matmul_text[] = {
 #embed "matmul.cl"
 };

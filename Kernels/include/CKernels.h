@@ -10,6 +10,7 @@ typedef struct CKernelFile {
 
 #define CAROUSEL_KERNEL_FILES(X) \
     X(common)                    \
+    X(families)                  \
     X(matmul)                    \
     X(matmul_units_slabs)        \
     X(matmul_units)              \

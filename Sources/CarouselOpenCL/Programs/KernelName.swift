@@ -2,7 +2,7 @@ import CarouselCore
 
 /// A kernel function and the file it is in: one spelling of each name.
 struct KernelName: Hashable {
-    /// What its program is made of, behind `common.cl`; the last is its own.
+    /// What its program is made of, behind `common.cl` and `families.cl`; the last is its own.
     let files: [String]
     let function: String
 

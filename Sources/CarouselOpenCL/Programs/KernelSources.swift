@@ -16,9 +16,9 @@ struct KernelSources {
         self.edited = edited
     }
 
-    /// `common.cl` followed by `files`.
+    /// `common.cl` and `families.cl` followed by `files`.
     func program(_ files: [String]) throws -> String {
-        try (["common.cl"] + files).map { "#line 1 \"\($0)\"\n" + (try text($0)) }.joined(separator: "\n")
+        try (["common.cl", "families.cl"] + files).map { "#line 1 \"\($0)\"\n" + (try text($0)) }.joined(separator: "\n")
     }
 
     /// The text of one file.

@@ -1,6 +1,6 @@
 import CarouselCore
 
-/// How a work-group of the gpu family adds up what its items have (`DEFINE_TREE` in `common.cl`). The order is the same either way.
+/// How a work-group of the gpu family adds up what its items have (`DEFINE_TREE` in `families.cl`). The order is the same either way.
 struct Tree: Equatable {
     /// Work-items of a group that adds (`TREE_ITEMS`).
     static let items = 128
