@@ -11,6 +11,9 @@ static const char families_text[] = {
 static const char matmul_text[] = {
 #embed "matmul.cl"
 };
+static const char matmul_long_text[] = {
+#embed "matmul_long.cl"
+};
 static const char matmul_units_slabs_text[] = {
 #embed "matmul_units_slabs.cl"
 };

@@ -72,7 +72,8 @@ void embedding_segment_sum_panels(INPUT(float, values), INPUT(int, order), INPUT
     if (columns == 64) {
         float16 s0 = 0, s1 = 0, s2 = 0, s3 = 0;
         for (int s = first; s < last; s++) {
-            const __global float *row = values + (size_t)order[s] * D;
+            const __global float *row = values + (size_t)order[s] * D, *coming = values + (size_t)order[min(s + 8, last - 1)] * D;
+            for (int j = 0; j < 64; j += 16) FETCH(coming + j);
             s0 += vload16(0, row);
             s1 += vload16(1, row);
             s2 += vload16(2, row);

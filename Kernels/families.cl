@@ -95,6 +95,13 @@ static float add_lanes(float16 v) {
     return c.x + c.y;
 }
 
+// Asks for the cache line at p, where the processor cannot guess it. PoCL's prefetch() does nothing, its compiler's does.
+#ifdef POCL_DEVICE_ADDRESS_BITS
+#define FETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
+#else
+#define FETCH(p) prefetch(p, 16)
+#endif
+
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
 // The register tile of the `cpu` family: c[i, j] = (c[i, j] if `load`) + sum over k of a[i, k] * panel[k, j]
@@ -123,24 +130,28 @@ static void tile_8x32(const __global float *a, size_t a_row, size_t a_step, cons
 #define LOAD_EDGE(i) c##i##0 = vload16(0, edge + i * 32), c##i##1 = vload16(1, edge + i * 32);
         EACH_ROW(LOAD_EDGE)
     }
-    size_t at = 0;
-    for (int k = 0; k < K; k++) {
-        const float16 b0 = vload16(0, panel), b1 = vload16(1, panel);
-        panel += panel_step;
 #if PRECISION == FLOAT32
+#define READ_LEFT
 #define LEFT(i) a##i[at]
 #else
-        const float8 left = rounded_8((float8)(a0[at], a1[at], a2[at], a3[at], a4[at], a5[at], a6[at], a7[at]));
+#define READ_LEFT const float8 left = rounded_8((float8)(a0[at], a1[at], a2[at], a3[at], a4[at], a5[at], a6[at], a7[at]));
 #define LEFT(i) left.s##i
 #endif
-#define MULTIPLY_ROW(i)                                 \
-    {                                                   \
-        const float16 x = (float16)(LEFT(i));           \
-        c##i##0 = fma(x, b0, c##i##0);                  \
-        c##i##1 = fma(x, b1, c##i##1);                  \
-    }
-        EACH_ROW(MULTIPLY_ROW)
-        at += a_step;
+#define MULTIPLY_HALF(i) c##i##0 = fma((float16)(LEFT(i)), b0, c##i##0);
+#define MULTIPLY_ROW(i) MULTIPLY_HALF(i) c##i##1 = fma((float16)(LEFT(i)), b1, c##i##1);
+    size_t at = 0;
+    if (columns > 16) {
+        for (int k = 0; k < K; k++, panel += panel_step, at += a_step) {
+            const float16 b0 = vload16(0, panel), b1 = vload16(1, panel);
+            READ_LEFT
+            EACH_ROW(MULTIPLY_ROW)
+        }
+    } else {
+        for (int k = 0; k < K; k++, panel += panel_step, at += a_step) {
+            const float16 b0 = vload16(0, panel);
+            READ_LEFT
+            EACH_ROW(MULTIPLY_HALF)
+        }
     }
     if (whole) {
         float16 bias0 = 0, bias1 = 0;

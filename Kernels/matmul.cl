@@ -255,12 +255,11 @@ void matmul_pack_rows(INPUT(float, a), const int lda, const int K, const int M, 
 
 // Item (p, q): columns p * width ..< (p + 1) * width (a multiple of 32), rows q * height ..< (q + 1) * height.
 // For BLOCK_K of k at a time, the rows of a stay in cache while several panels pass over them.
-// If `packed`, a is what matmul_pack_rows made and lda is not used. If ldb > 0, `panels` is b as it is, its rows ldb apart,
-// and N a multiple of 32.
+// If `packed`, a is what matmul_pack_rows made and lda is not used.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_panels(INPUT(float, a), const int lda, const int packed, INPUT(float, panels), INPUT(float, bias),
                    OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
-                   const int width, const int ldb, const int height) {
+                   const int width, const int height) {
     BIND(a);
     BIND(panels);
     BIND(bias);
@@ -270,27 +269,13 @@ void matmul_panels(INPUT(float, a), const int lda, const int packed, INPUT(float
     for (int k0 = 0; k0 == 0 || k0 < K; k0 += BLOCK_K) {
         const int depth = min(BLOCK_K, K - k0), last = k0 + depth >= K;
         for (int n = n0; n < n1; n += 32) {
-            const __global float *panel = panels + (ldb > 0 ? (size_t)k0 * ldb + n : (size_t)n * K + (size_t)k0 * 32);
+            const __global float *panel = panels + (size_t)n * K + (size_t)k0 * 32;
             for (int m = m0; m < m1; m += 8) {
                 const __global float *rows = a + (packed ? (size_t)m * K + (size_t)k0 * 8 : (size_t)m * lda + k0);
-                tile_8x32(rows, packed ? 1 : lda, packed ? 8 : 1, panel, ldb > 0 ? ldb : 32, depth, bias && last ? bias + n : 0,
+                tile_8x32(rows, packed ? 1 : lda, packed ? 8 : 1, panel, 32, depth, bias && last ? bias + n : 0,
                           c + (size_t)m * ldc + n, ldc, min(8, M - m), min(32, N - n), accumulate || k0 > 0);
             }
         }
     }
-}
-
-// c [C, R] (= or +=) the transpose of x [R, C]. Item (p, q): 32 columns and 32 rows of x.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void matmul_add_transposed(INPUT(float, x), OUTPUT(float, c), const int ldc, const int R, const int C, const int accumulate) {
-    BIND(x);
-    BIND(c);
-    const int j0 = (int)get_global_id(0) * 32, i0 = (int)get_global_id(1) * 32;
-    const int j1 = min(C, j0 + 32), i1 = min(R, i0 + 32);
-    for (int j = j0; j < j1; j++)
-        for (int i = i0; i < i1; i++) {
-            const float v = x[(size_t)i * C + j];
-            c[(size_t)j * ldc + i] = accumulate ? c[(size_t)j * ldc + i] + v : v;
-        }
 }
 #endif

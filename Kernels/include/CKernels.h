@@ -12,6 +12,7 @@ typedef struct CKernelFile {
     X(common)                    \
     X(families)                  \
     X(matmul)                    \
+    X(matmul_long)               \
     X(matmul_units_slabs)        \
     X(matmul_units)              \
     X(vector)                    \

@@ -24,8 +24,11 @@ struct PackedPanels {
     let panels: Tensor
     let k: Int
     let n: Int
-    /// Greater than 0: `panels` is the operand itself, its rows so far apart, and N is a multiple of 32.
-    var stride = 0
+}
+
+/// What Kernels/matmul_long.cl is compiled with.
+private enum LongProduct {
+    static let rows = 128, depth = 256
 }
 
 extension Tensor {
@@ -48,8 +51,7 @@ extension OpenCLBackend {
         guard p.m > 0, p.n > 0 else { return }
         switch family {
         case .gpu: try multiplyTiled(p)
-        case .cpu where p.transposeA && !p.transposeB && p.bias == nil && p.m >= p.n && p.k >= 8 * p.n && precision == .float32:
-            // The longer operand is read where it lies, so not where it has to be rounded.
+        case .cpu where p.transposeA && !p.transposeB && p.bias == nil && p.k >= 8 * min(p.m, p.n):
             try multiplyLong(p)
         case .cpu: try multiply(p, panels: pack(p.b, stride: p.strideB, transpose: p.transposeB, k: p.k, n: p.n))
         }
@@ -90,24 +92,24 @@ extension OpenCLBackend {
         return PackedPanels(panels: panels, k: k, n: n)
     }
 
-    /// a^T b over many rows, the shape of every weight gradient, by way of its transpose: so only the narrower operand needs
-    /// the transposed copy, and the wider one is read where it lies.
+    /// a^T b over many rows, the shape of every weight gradient: slices of the rows side by side, then their sum. The narrower
+    /// operand needs the transposed copy, so it is the left one, and the result may come out transposed.
     private func multiplyLong(_ p: StridedProduct) throws {
-        let transposed = try makeTensor(shape: [p.n, p.m])
-        var flipped = StridedProduct(a: p.b, strideA: p.strideB, transposeA: true, b: p.a, strideB: p.strideA, c: transposed,
-                                     strideC: p.m, m: p.n, n: p.m, k: p.k)
-        let rows = try packRows(flipped), whole = p.m / 32 * 32
-        if whole > 0 {
-            flipped.n = whole
-            try multiply(flipped, rows: rows, panels: PackedPanels(panels: p.a, k: p.k, n: whole, stride: p.strideA))
-        }
-        if whole < p.m {
-            let rest = p.a.dropping(whole)
-            (flipped.n, flipped.b, flipped.c) = (p.m - whole, rest, transposed.dropping(whole))
-            try multiply(flipped, rows: rows, panels: pack(rest, stride: p.strideA, transpose: false, k: p.k, n: p.m - whole))
-        }
-        try launch(.matmulAddTransposed, panelDefines, global: ((p.m + 31) / 32, (p.n + 31) / 32, 1),
-                   [.tensor(transposed), .tensor(p.c), .int(p.strideC), .int(p.n), .int(p.m), .flag(p.accumulate)])
+        let flips = p.m > p.n, (m, n) = flips ? (p.n, p.m) : (p.m, p.n)
+        let (narrow, wide) = flips ? ((p.b, p.strideB), (p.a, p.strideA)) : ((p.a, p.strideA), (p.b, p.strideB))
+        // Decided by the shape alone, since it is the order of the sums. Writing them costs at most a quarter of reading the operands.
+        let slices = max(1, min(p.k / 1024, p.k * (m + n) / (4 * m * n)))
+        let slice = (p.k + slices - 1) / slices, blocks = (m + LongProduct.rows - 1) / LongProduct.rows
+        var width = (n + 31) / 32 * 32
+        while width > 128, slices * blocks * ((n + width - 1) / width) < 4 * device.computeUnits { width = (width / 2 + 31) / 32 * 32 }
+        let items = (x: (n + width - 1) / width, y: blocks, z: (p.k + slice - 1) / slice)
+        let area = try makeTensor(shape: [items.x * items.y * items.z, LongProduct.depth * (LongProduct.rows + 32)])
+        let sums = try makeTensor(shape: [items.z, m, n])
+        try launch(.matmulLong, global: (items.x, items.y, items.z),
+                   [.tensor(narrow.0), .int(narrow.1), .tensor(wide.0), .int(wide.1), .tensor(area), .tensor(sums),
+                    .int(m), .int(n), .int(p.k), .int(slice), .int(width)])
+        try launch(.matmulAddLong, global: ((n + 31) / 32, (m + 31) / 32, 1),
+                   [.tensor(sums), .int(items.z), .tensor(p.c), .int(p.strideC), .int(m), .int(n), .flag(flips), .flag(p.accumulate)])
     }
 
     /// The columns of a transposed left operand in panels of 8.
@@ -118,9 +120,8 @@ extension OpenCLBackend {
         return rows
     }
 
-    /// - Parameter rows: the left operand as `packRows` made it, where it is transposed; nil = made here.
-    private func multiply(_ p: StridedProduct, rows: Tensor? = nil, panels: PackedPanels) throws {
-        let a = try p.transposeA ? rows ?? packRows(p) : p.a
+    private func multiply(_ p: StridedProduct, panels: PackedPanels) throws {
+        let a = try p.transposeA ? packRows(p) : p.a
         let block = tuning.productRows
         // Wider items read a less often, as long as every compute unit has a few. Each element is one chain
         // of fma however the work is cut, so this does not change results.
@@ -133,7 +134,7 @@ extension OpenCLBackend {
         }
         try launch(.matmulPanels, panelDefines, global: ((p.n + width - 1) / width, groups, 1),
                    [.tensor(a), .int(p.strideA), .flag(p.transposeA), .tensor(panels.panels), .optional(p.bias),
-                    .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate), .int(width), .int(panels.stride), .int(height)])
+                    .tensor(p.c), .int(p.strideC), .int(p.m), .int(p.n), .int(p.k), .flag(p.accumulate), .int(width), .int(height)])
     }
 
     public func columnSums(of x: Tensor, into sums: Tensor, accumulate: Bool) throws {

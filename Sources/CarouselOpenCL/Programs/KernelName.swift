@@ -28,7 +28,8 @@ struct KernelName: Hashable {
     static let matmulSumSlices = KernelName("matmul", "matmul_sum_slices")
     static let matmulPackPanels = KernelName("matmul", "matmul_pack_panels")
     static let matmulPackRows = KernelName("matmul", "matmul_pack_rows")
-    static let matmulAddTransposed = KernelName("matmul", "matmul_add_transposed")
+    static let matmulLong = KernelName("matmul_long", "matmul_long")
+    static let matmulAddLong = KernelName("matmul_long", "matmul_add_long")
     static let matmulPanels = KernelName("matmul", "matmul_panels")
 
     static let fill = KernelName("vector", "vector_fill")

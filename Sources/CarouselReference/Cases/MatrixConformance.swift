@@ -29,7 +29,7 @@ extension Conformance {
         }
         // Weight gradients: few columns over many rows, with whole and incomplete tiles on either side.
         for (shape, level) in [((40, 300, 5), Level.tiny), ((5, 300, 40), .tiny), ((96, 1100, 32), .quick), ((130, 1100, 65), .quick),
-                               ((33, 2300, 100), .quick), ((64, 4200, 64), .quick)] {
+                               ((33, 2300, 100), .quick), ((16, 2100, 48), .quick), ((64, 4200, 64), .quick)] {
             for accumulate in [false, true] { cases.append(product(shape, true, false, bias: false, accumulate: accumulate, level: level)) }
         }
         cases.append(product((6100, 3, 2), false, true, bias: true, accumulate: false, level: .tiny))
