@@ -35,7 +35,9 @@ public struct RowIndexLists: Sendable, Equatable {
         let rows = Int(references.max() ?? -1) + 1
         scratch.counts.refill(with: repeatElement(0, count: rows))
         scratch.slots.refill(with: repeatElement(0, count: rows))
-        for row in references { scratch.counts[Int(row)] += 1 }
+        scratch.counts.withUnsafeMutableBufferPointer { counts in
+            for row in references { counts[Int(row)] += 1 }
+        }
         distinct.removeAll(keepingCapacity: true)
         segments.refill(with: CollectionOfOne(0))
         var place: Int32 = 0
@@ -49,10 +51,19 @@ public struct RowIndexLists: Sendable, Equatable {
         }
         positions.refill(with: references)
         order.refill(with: references)
-        for (n, row) in references.enumerated() {
-            positions[n] = scratch.slots[Int(row)]
-            order[Int(scratch.counts[Int(row)])] = Int32(n)
-            scratch.counts[Int(row)] += 1
+        positions.withUnsafeMutableBufferPointer { positions in
+            order.withUnsafeMutableBufferPointer { order in
+                scratch.slots.withUnsafeBufferPointer { slots in
+                    scratch.counts.withUnsafeMutableBufferPointer { places in
+                        for n in positions.indices {
+                            let row = Int(positions[n])
+                            positions[n] = slots[row]
+                            order[Int(places[row])] = Int32(truncatingIfNeeded: n)
+                            places[row] += 1
+                        }
+                    }
+                }
+            }
         }
     }
 }

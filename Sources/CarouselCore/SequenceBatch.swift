@@ -86,9 +86,15 @@ extension SequenceBatch {
     public mutating func change(to rows: [Int], ofTokens sequences: [[Int32]], labels: [Int32], weights: [Float], reversed: Bool = false,
                                 with scratch: inout Scratch) {
         arrange(rows, labels, weights, &scratch) { sequences[$0].count }
-        scratch.tokens.removeAll(keepingCapacity: true)
-        for t in 0..<layout.steps {
-            for b in 0..<layout.activeRows[t] { scratch.tokens.append(sequences[indices[b]][t]) }
+        scratch.tokens.refill(with: repeatElement(0, count: layout.rows))
+        layout.offsets.withUnsafeBufferPointer { offsets in
+            scratch.tokens.withUnsafeMutableBufferPointer { tokens in
+                for (b, row) in indices.enumerated() {
+                    sequences[row].withUnsafeBufferPointer { sequence in
+                        for t in 0..<sequence.count { tokens[offsets[t] + b] = sequence[t] }
+                    }
+                }
+            }
         }
         var lists = RowIndexLists()
         if case .tokens(let old) = input { lists = old }

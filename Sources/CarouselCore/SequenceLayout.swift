@@ -74,13 +74,21 @@ extension SequenceLayout {
             for count in activeRows { offsets.append(offsets[offsets.count - 1] + count) }
             lengthsOnDevice.refill(with: lengths.lazy.map { Int32($0) })
             offsetsOnDevice.refill(with: offsets.lazy.map { Int32($0) })
-            reversedRows.removeAll(keepingCapacity: true)
-            sequenceOfRow.removeAll(keepingCapacity: true)
+            let rows = sizesOnly ? 0 : offsets[steps]
+            reversedRows.refill(with: repeatElement(0, count: rows))
+            sequenceOfRow.refill(with: repeatElement(0, count: rows))
             guard !sizesOnly else { return }
-            for t in 0..<steps {
-                for b in 0..<activeRows[t] {
-                    reversedRows.append(Int32(offsets[lengths[b] - 1 - t] + b))
-                    sequenceOfRow.append(Int32(b))
+            // Buffers, since properties of a class are checked at every access and a batch has tens of thousands of rows.
+            offsets.withUnsafeBufferPointer { offsets in
+                reversedRows.withUnsafeMutableBufferPointer { reversed in
+                    sequenceOfRow.withUnsafeMutableBufferPointer { sequences in
+                        for (b, length) in lengths.enumerated() {
+                            for t in 0..<length {
+                                reversed[offsets[t] + b] = Int32(truncatingIfNeeded: offsets[length - 1 - t] + b)
+                                sequences[offsets[t] + b] = Int32(truncatingIfNeeded: b)
+                            }
+                        }
+                    }
                 }
             }
         }
