@@ -45,9 +45,12 @@ static Job plan(const cvContext *context, const cvProduct *p, float *scratch) {
     job.wideSize = cvRound(cvPieces(job.wide, job.wideBlocks), panel);
     job.wideBlocks = cvPieces(job.wide, job.wideSize);
     long blocks = job.narrowBlocks * job.wideBlocks;
-    job.parts = cvMax(1, cvMin(cvPieces(pieces, blocks), p->k / shortestPart));
+    long most = cvMin(cvPieces(pieces, blocks), p->k / shortestPart);
+    // A power of two, so that they can be shared out evenly.
+    job.parts = 1;
+    while (2 * job.parts <= most) job.parts *= 2;
     job.roomForParts = job.parts;
-    job.partRows = cvRound(cvPieces(p->k, job.parts), p->bfloat16 ? 2 * depth : depth);
+    job.partRows = cvRound(cvPieces(p->k, job.parts), 16);
     job.parts = cvPieces(p->k, job.partRows);
     job.blockSums = job.narrowSize * job.wideSize;
     job.areaSize = depth * (panel + cvRound(job.narrowSize, 16) * (p->bfloat16 ? 2 : 1));

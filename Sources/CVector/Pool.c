@@ -53,7 +53,8 @@ struct cvPool {
     // Written under the mutex; the generation is also watched while spinning.
     atomic_ulong generation;
     bool open, stopping;
-    int joined;
+    // Likewise; the caller watches it while spinning.
+    atomic_int joined;
     cvPiece run;
     const void *job;
     long pieces;
@@ -64,8 +65,9 @@ struct cvPool {
     bool idle;
 };
 
-// Some microseconds: long enough for the next call of a training step, short enough for busy machines.
-enum { spins = 100 };
+// Some 20 microseconds, less than waking a sleeper takes: long enough for the next call of a training step and for the end of
+// another worker's last piece, short enough for busy machines.
+enum { spins = 1000 };
 
 static void drain(cvPool *pool, int index) {
     for (;;) {
@@ -95,11 +97,11 @@ static void *work(void *argument) {
             return NULL;
         }
         seen = atomic_load(&pool->generation);
-        pool->joined++;
+        atomic_fetch_add(&pool->joined, 1);
         pthread_mutex_unlock(&pool->mutex);
         drain(pool, self->index);
         pthread_mutex_lock(&pool->mutex);
-        if (--pool->joined == 0) pthread_cond_signal(&pool->done);
+        if (atomic_fetch_sub(&pool->joined, 1) == 1) pthread_cond_signal(&pool->done);
         pthread_mutex_unlock(&pool->mutex);
     }
 }
@@ -173,9 +175,10 @@ void cvPoolRun(cvPool *pool, long pieces, bool parallel, cvPiece run, const void
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);
     drain(pool, 0);
+    for (int i = 0; i < spins && atomic_load_explicit(&pool->joined, memory_order_relaxed) > 0; i++) relax();
     pthread_mutex_lock(&pool->mutex);
     pool->open = false;
-    while (pool->joined > 0) pthread_cond_wait(&pool->done, &pool->mutex);
+    while (atomic_load(&pool->joined) > 0) pthread_cond_wait(&pool->done, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
     restoreDenormals(mode);
 }

@@ -8,7 +8,8 @@ typedef struct {
     long H, Hp;
 } LSTMRow;
 
-/// One vector of units from their four finished products u.
+/// One vector of units from their four finished products u; leaves o in place of h. f(c) waits for `lstmOutput`: so all units have
+/// a short chain of dependent operations and their arithmetic overlaps.
 SMALL void lstmUnits(LSTMRow x, const V *u, long i, long w, int f, int sigma) {
     V in = activated(sigma, loadN(x.a + i, w) + load(x.bias + i) + u[0]);
     V forget = activated(sigma, loadN(x.a + x.H + i, w) + load(x.bias + x.Hp + i) + u[1]);
@@ -16,7 +17,7 @@ SMALL void lstmUnits(LSTMRow x, const V *u, long i, long w, int f, int sigma) {
     V out = activated(sigma, loadN(x.a + 3 * x.H + i, w) + load(x.bias + 3 * x.Hp + i) + u[3]);
     V c = fma_(forget, loadN(x.c0 + i, w), in * g);
     storeN(x.c + i, c, w);
-    storeN(x.h + i, out * activated(f, c), w);
+    storeN(x.h + i, out, w);
     if (x.gates) {
         storeN(x.gates + i, in, w);
         storeN(x.gates + x.H + i, forget, w);
@@ -30,6 +31,9 @@ SMALL void lstmUnits(LSTMRow x, const V *u, long i, long w, int f, int sigma) {
         storeBfloat16(x.compactC + i, c, w);
     }
 }
+
+/// h = o ⊙ f(c) of a row.
+SMALL void lstmOutput(LSTMRow x, int f) { FOR_VECTORS(x.H, storeN(x.h + i, loadN(x.h + i, w) * activated(f, loadN(x.c + i, w)), w);); }
 
 static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
     long H = p->hidden, R = p->state, Hp = cvRound(H, WIDTH);
@@ -64,8 +68,10 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
             const V *ur = u + r * 4;
             if (usual) {
                 FOR_VECTORS(H, lstmUnits(x, ur, i, w, cvTanh, cvSigmoid); ur += gateStride(s, 4););
+                lstmOutput(x, cvTanh);
             } else {
                 FOR_VECTORS(H, lstmUnits(x, ur, i, w, p->activation, p->recurrentActivation); ur += gateStride(s, 4););
+                lstmOutput(x, p->activation);
             }
             if (compact && inPlace) memcpy(gates, waiting, sizeof(Half) * (size_t)(4 * H));
         }

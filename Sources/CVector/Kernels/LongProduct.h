@@ -67,7 +67,9 @@ static void packNarrow(const cvLongBlock *x, long k, long count, float *across) 
 /// columns of the panel], so that a tile's sums lie side by side.
 static void longProductBlock(const cvLongBlock *x, float *area) {
     float *last = area, *across = area + depth * PANEL * WIDTH;
-    long rows = x->narrow.columns, step = x->bfloat16 ? 2 * depth : depth;
+    long rows = x->narrow.columns, most = x->bfloat16 ? 2 * depth : depth;
+    // Blocks of equal depth, whole vectors of pairs.
+    long step = cvMax(16, cvRound(cvPieces(x->rows, cvMax(1, cvPieces(x->rows, most))), 16));
     if (x->columnSums) memset(x->columnSums, 0, sizeof(float) * (size_t)cvRound(x->wide.columns, WIDTH));
     for (long k0 = 0; k0 < x->rows; k0 += step) {
         long count = cvMin(step, x->rows - k0), units = cvUnits(x->bfloat16, count);
