@@ -69,3 +69,21 @@ SMALL void pairRowsOf(bool stored, long rows, long columns, const float *x, long
 SMALL V loadOf(bool stored, const float *row, long i, long n) {
     return stored ? loadBfloat16((const Half *)row + i, n) : loadN(row + i, n);
 }
+SMALL void storeOf(bool stored, float *row, long i, V x, long n) {
+    if (stored) storeBfloat16((Half *)row + i, x, n); else storeN(row + i, x, n);
+}
+
+/// The same of results of a sigmoid and of tanh, as float32 or in fixed point. A cell's formulas are written with these once and
+/// compiled for either form.
+SMALL V sigmoidOf(bool compact, const float *row, long i, long n) {
+    return compact ? loadSigmoid((const Half *)row + i, n) : loadN(row + i, n);
+}
+SMALL void storeSigmoidOf(bool compact, float *row, long i, V x, long n) {
+    if (compact) storeSigmoid((Half *)row + i, x, n); else storeN(row + i, x, n);
+}
+SMALL V tanhOf(bool compact, const float *row, long i, long n) {
+    return compact ? loadTanh((const Half *)row + i, n) : loadN(row + i, n);
+}
+SMALL void storeTanhOf(bool compact, float *row, long i, V x, long n) {
+    if (compact) storeTanh((Half *)row + i, x, n); else storeN(row + i, x, n);
+}

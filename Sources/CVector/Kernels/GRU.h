@@ -5,29 +5,21 @@ typedef struct {
     const float *a, *bias, *h0;
     /// Kept in training, else NULL.
     float *gates, *candidate;
-    /// In compact form, in place of the two above; NULL otherwise.
-    Half *compactGates, *compactCandidate;
     float *h;
     long H, Hp;
 } GRURow;
 
-SMALL void gruUnitsAfter(GRURow x, const V *u, long i, long w, int f, int sigma) {
+SMALL void gruUnitsAfter(GRURow x, const V *u, long i, long w, bool compact, int f, int sigma) {
     V r = activated(sigma, loadN(x.a + i, w) + load(x.bias + i) + u[0]);
     V z = activated(sigma, loadN(x.a + x.H + i, w) + load(x.bias + x.Hp + i) + u[1]);
     V un = u[2] + load(x.bias + 3 * x.Hp + i);
     V n = activated(f, fma_(r, un, loadN(x.a + 2 * x.H + i, w) + load(x.bias + 2 * x.Hp + i)));
     storeN(x.h + i, fma_(z, loadN(x.h0 + i, w) - n, n), w);
-    if (x.gates) {
-        storeN(x.gates + i, r, w);
-        storeN(x.gates + x.H + i, z, w);
-        storeN(x.gates + 2 * x.H + i, n, w);
-        storeN(x.candidate + i, un, w);
-    } else if (x.compactGates) {
-        storeSigmoid(x.compactGates + i, r, w);
-        storeSigmoid(x.compactGates + x.H + i, z, w);
-        storeTanh(x.compactGates + 2 * x.H + i, n, w);
-        storeBfloat16(x.compactCandidate + i, un, w);
-    }
+    if (!x.gates) return;
+    storeSigmoidOf(compact, x.gates, i, r, w);
+    storeSigmoidOf(compact, x.gates, x.H + i, z, w);
+    storeTanhOf(compact, x.gates, 2 * x.H + i, n, w);
+    storeOf(compact, x.candidate, i, un, w);
 }
 
 static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
@@ -36,7 +28,7 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
     bool compact = p->compact && p->gates, inPlace = p->projection == p->gates;
     V *u = (V *)work;
     // Where the row still holds its projection, the numbers that replace it wait here.
-    Half *waiting = (Half *)(u + gateStride(s, 3) * cvPieces(H, WIDTH));
+    float *waiting = (float *)(u + gateStride(s, 3) * cvPieces(H, WIDTH));
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
         Rows h = before(p, s, row, t, p->y, p->h0, H);
@@ -45,21 +37,17 @@ static void gruForwardAfter(const cvRecurrent *p, const cvRecurrentAreas *s, lon
         expectForward(p, &coming, n, m, 3 * H);
         gateProducts(s, work, m, H, H, 3, multiplied, u, &coming);
         for (long r = 0; r < m; r++) {
-            GRURow x = {.a = projectionRow(p, n + r, 3 * H), .bias = s->bias, .h0 = h.base + r * h.ld,
-                        .h = p->y + (n + r) * H, .H = H, .Hp = Hp};
             float *gates = p->gates ? p->gates + (n + r) * p->gatesLd : NULL;
-            if (compact) {
-                x.compactGates = inPlace ? waiting : (Half *)gates;
-                x.compactCandidate = (Half *)keptRow(p, p->candidate, n + r);
-            } else if (gates) {
-                x.gates = gates;
-                x.candidate = keptRow(p, p->candidate, n + r);
-            }
+            GRURow x = {.a = projectionRow(p, n + r, 3 * H), .bias = s->bias, .h0 = h.base + r * h.ld,
+                        .gates = compact && inPlace ? waiting : gates, .candidate = gates ? keptRow(p, p->candidate, n + r) : NULL,
+                        .h = p->y + (n + r) * H, .H = H, .Hp = Hp};
             const V *ur = u + r * 3;
-            if (usual) {
-                FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, cvTanh, cvSigmoid); ur += gateStride(s, 3););
+            if (compact) {
+                FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, true, cvTanh, cvSigmoid); ur += gateStride(s, 3););
+            } else if (usual) {
+                FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, false, cvTanh, cvSigmoid); ur += gateStride(s, 3););
             } else {
-                FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, p->activation, p->recurrentActivation); ur += gateStride(s, 3););
+                FOR_VECTORS(H, gruUnitsAfter(x, ur, i, w, false, p->activation, p->recurrentActivation); ur += gateStride(s, 3););
             }
             if (compact && inPlace) memcpy(gates, waiting, sizeof(Half) * (size_t)(3 * H));
         }
@@ -118,50 +106,29 @@ static void gruForward(const cvRecurrent *p, const cvRecurrentAreas *s, long row
 /// Reset after: gates become the gradients of a, `candidate` that of u_n, `dU` [rows, 3H] those of u for the
 /// product; dh keeps the part that passes by the gates.
 SMALL void gruGradientsAfter(long H, float *gates, float *candidate, const float *h0, const float *dy, float *dh,
-                             float *dU, int f, int sigma) {
+                             float *dU, bool compact, int f, int sigma) {
     FOR_VECTORS(H, {
-        V r = loadN(gates + i, w);
-        V z = loadN(gates + H + i, w);
-        V n = loadN(gates + 2 * H + i, w);
+        V r = sigmoidOf(compact, gates, i, w);
+        V z = sigmoidOf(compact, gates, H + i, w);
+        V n = tanhOf(compact, gates, 2 * H + i, w);
         V d = loadN(dh + i, w) + optional(dy, i, w);
         V dn = d * (splat(1.0f) - z) * derivative(f, n);
         V dz = d * (loadN(h0 + i, w) - n) * derivative(sigma, z);
-        V dr = dn * loadN(candidate + i, w) * derivative(sigma, r);
+        V dr = dn * loadOf(compact, candidate, i, w) * derivative(sigma, r);
         V dun = dn * r;
-        storeN(gates + i, dr, w);
-        storeN(gates + H + i, dz, w);
-        storeN(gates + 2 * H + i, dn, w);
-        storeN(candidate + i, dun, w);
-        storeN(dU + i, dr, w);
-        storeN(dU + H + i, dz, w);
-        storeN(dU + 2 * H + i, dun, w);
+        storeOf(compact, gates, i, dr, w);
+        storeOf(compact, gates, H + i, dz, w);
+        storeOf(compact, gates, 2 * H + i, dn, w);
+        storeOf(compact, candidate, i, dun, w);
+        storeOf(compact, dU, i, dr, w);
+        storeOf(compact, dU, H + i, dz, w);
+        storeOf(compact, dU, 2 * H + i, dun, w);
         storeN(dh + i, d * z, w);
     });
-}
-
-/// The same in compact form: gates, candidate and dU become bfloat16.
-SMALL void gruCompactGradients(long H, Half *gates, Half *candidate, const float *h0, const float *dy, float *dh, Half *dU) {
-    FOR_VECTORS(H, {
-        V r = loadSigmoid(gates + i, w);
-        V z = loadSigmoid(gates + H + i, w);
-        V n = loadTanh(gates + 2 * H + i, w);
-        V d = loadN(dh + i, w) + optional(dy, i, w);
-        V dn = d * (splat(1.0f) - z) * derivative(cvTanh, n);
-        V dz = d * (loadN(h0 + i, w) - n) * derivative(cvSigmoid, z);
-        V dr = dn * loadBfloat16(candidate + i, w) * derivative(cvSigmoid, r);
-        V dun = dn * r;
-        storeBfloat16(gates + i, dr, w);
-        storeBfloat16(gates + H + i, dz, w);
-        storeBfloat16(gates + 2 * H + i, dn, w);
-        storeBfloat16(candidate + i, dun, w);
-        storeBfloat16(dU + i, dr, w);
-        storeBfloat16(dU + H + i, dz, w);
-        storeBfloat16(dU + 2 * H + i, dun, w);
-        storeN(dh + i, d * z, w);
-    });
-    endPair(gates, 3 * H);
-    endPair(candidate, H);
-    endPair(dU, 3 * H);
+    if (!compact) return;
+    endPair((Half *)gates, 3 * H);
+    endPair((Half *)candidate, H);
+    endPair((Half *)dU, 3 * H);
 }
 
 static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long row, float *work) {
@@ -182,11 +149,11 @@ static void gruBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
                 float *gates = p->gates + (n + q) * p->gatesLd, *candidate = keptRow(p, p->candidate, n + q);
                 if (p->compact) {
                     fetchBackward(p, n + q + fetchAhead);
-                    gruCompactGradients(H, (Half *)gates, (Half *)candidate, h, dy, dh + q * H, (Half *)(dU + q * pairsIn(G)));
+                    gruGradientsAfter(H, gates, candidate, h, dy, dh + q * H, dU + q * pairsIn(G), true, cvTanh, cvSigmoid);
                 } else if (usual) {
-                    gruGradientsAfter(H, gates, candidate, h, dy, dh + q * H, dU + q * G, cvTanh, cvSigmoid);
+                    gruGradientsAfter(H, gates, candidate, h, dy, dh + q * H, dU + q * G, false, cvTanh, cvSigmoid);
                 } else {
-                    gruGradientsAfter(H, gates, candidate, h, dy, dh + q * H, dU + q * G, f, sigma);
+                    gruGradientsAfter(H, gates, candidate, h, dy, dh + q * H, dU + q * G, false, f, sigma);
                 }
             }
             fetchBefore(p, row, t);

@@ -2,15 +2,15 @@
 
 typedef struct {
     const float *a, *bias, *c0;
-    float *gates, *c, *h;
-    /// In compact form, in place of `gates`; NULL otherwise.
-    Half *compactGates, *compactC;
+    float *c, *h;
+    /// Kept in training, else NULL; `kept` is c in compact form.
+    float *gates, *kept;
     long H, Hp;
 } LSTMRow;
 
 /// One vector of units from their four finished products u; leaves o in place of h. f(c) waits for `lstmOutput`: so all units have
 /// a short chain of dependent operations and their arithmetic overlaps.
-SMALL void lstmUnits(LSTMRow x, const V *u, long i, long w, int f, int sigma) {
+SMALL void lstmUnits(LSTMRow x, const V *u, long i, long w, bool compact, int f, int sigma) {
     V in = activated(sigma, loadN(x.a + i, w) + load(x.bias + i) + u[0]);
     V forget = activated(sigma, loadN(x.a + x.H + i, w) + load(x.bias + x.Hp + i) + u[1]);
     V g = activated(f, loadN(x.a + 2 * x.H + i, w) + load(x.bias + 2 * x.Hp + i) + u[2]);
@@ -18,18 +18,12 @@ SMALL void lstmUnits(LSTMRow x, const V *u, long i, long w, int f, int sigma) {
     V c = fma_(forget, loadN(x.c0 + i, w), in * g);
     storeN(x.c + i, c, w);
     storeN(x.h + i, out, w);
-    if (x.gates) {
-        storeN(x.gates + i, in, w);
-        storeN(x.gates + x.H + i, forget, w);
-        storeN(x.gates + 2 * x.H + i, g, w);
-        storeN(x.gates + 3 * x.H + i, out, w);
-    } else if (x.compactGates) {
-        storeSigmoid(x.compactGates + i, in, w);
-        storeSigmoid(x.compactGates + x.H + i, forget, w);
-        storeTanh(x.compactGates + 2 * x.H + i, g, w);
-        storeSigmoid(x.compactGates + 3 * x.H + i, out, w);
-        storeBfloat16(x.compactC + i, c, w);
-    }
+    if (!x.gates) return;
+    storeSigmoidOf(compact, x.gates, i, in, w);
+    storeSigmoidOf(compact, x.gates, x.H + i, forget, w);
+    storeTanhOf(compact, x.gates, 2 * x.H + i, g, w);
+    storeSigmoidOf(compact, x.gates, 3 * x.H + i, out, w);
+    if (compact) storeOf(true, x.kept, i, c, w);
 }
 
 /// h = o ⊙ f(c) of a row.
@@ -42,7 +36,7 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
     float *cell = work, *unprojected = cell + s->block * H;
     V *u = (V *)(work + cvRound(2 * s->block * H, WIDTH));
     // Where the row still holds its projection, the numbers that replace it wait here.
-    Half *waiting = (Half *)(u + gateStride(s, 4) * cvPieces(H, WIDTH));
+    float *waiting = (float *)(u + gateStride(s, 4) * cvPieces(H, WIDTH));
     keepFinal(p, s, row, -1, NULL);
     for (long t = 0, m; (m = stepRows(p, s, row, t)) > 0; t++) {
         long n = p->offsets[t] + row;
@@ -56,21 +50,19 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
         expectForward(p, &coming, n, m, 4 * H);
         gateProducts(s, work, m, H, R, 4, h, u, &coming);
         for (long r = 0; r < m; r++) {
-            LSTMRow x = {.a = projectionRow(p, n + r, 4 * H), .bias = s->bias, .c0 = c0.base + r * c0.ld, .c = c + r * H,
-                         .h = hidden + r * H, .H = H, .Hp = Hp};
             float *gates = p->gates ? p->gates + (n + r) * p->gatesLd : NULL;
-            if (compact) {
-                x.compactGates = inPlace ? waiting : (Half *)gates;
-                x.compactC = (Half *)keptRow(p, p->c, n + r);
-            } else {
-                x.gates = gates;
-            }
+            LSTMRow x = {.a = projectionRow(p, n + r, 4 * H), .bias = s->bias, .c0 = c0.base + r * c0.ld, .c = c + r * H,
+                         .h = hidden + r * H, .gates = compact && inPlace ? waiting : gates,
+                         .kept = compact ? keptRow(p, p->c, n + r) : NULL, .H = H, .Hp = Hp};
             const V *ur = u + r * 4;
-            if (usual) {
-                FOR_VECTORS(H, lstmUnits(x, ur, i, w, cvTanh, cvSigmoid); ur += gateStride(s, 4););
+            if (compact) {
+                FOR_VECTORS(H, lstmUnits(x, ur, i, w, true, cvTanh, cvSigmoid); ur += gateStride(s, 4););
+                lstmOutput(x, cvTanh);
+            } else if (usual) {
+                FOR_VECTORS(H, lstmUnits(x, ur, i, w, false, cvTanh, cvSigmoid); ur += gateStride(s, 4););
                 lstmOutput(x, cvTanh);
             } else {
-                FOR_VECTORS(H, lstmUnits(x, ur, i, w, p->activation, p->recurrentActivation); ur += gateStride(s, 4););
+                FOR_VECTORS(H, lstmUnits(x, ur, i, w, false, p->activation, p->recurrentActivation); ur += gateStride(s, 4););
                 lstmOutput(x, p->activation);
             }
             if (compact && inPlace) memcpy(gates, waiting, sizeof(Half) * (size_t)(4 * H));
@@ -80,42 +72,32 @@ static void lstmForward(const cvRecurrent *p, const cvRecurrentAreas *s, long ro
     }
 }
 
-/// Replaces one row of gates by their gradients. d: gradient of o ⊙ f(c), dc: running gradient of c.
-SMALL void lstmGradients(long H, float *gates, const float *c, const float *c0, const float *d, const float *dy,
-                         float *dc, int f, int sigma) {
-    FOR_VECTORS(H, {
-        V in = loadN(gates + i, w);
-        V forget = loadN(gates + H + i, w);
-        V g = loadN(gates + 2 * H + i, w);
-        V out = loadN(gates + 3 * H + i, w);
-        V squashed = activated(f, loadN(c + i, w));
-        V dh = loadN(d + i, w) + optional(dy, i, w);
-        V total = loadN(dc + i, w) + dh * out * derivative(f, squashed);
-        storeN(gates + i, total * g * derivative(sigma, in), w);
-        storeN(gates + H + i, total * loadN(c0 + i, w) * derivative(sigma, forget), w);
-        storeN(gates + 2 * H + i, total * in * derivative(f, g), w);
-        storeN(gates + 3 * H + i, dh * squashed * derivative(sigma, out), w);
-        storeN(dc + i, total * forget, w);
-    });
-}
+/// One row of the way back.
+typedef struct {
+    /// Become their gradients.
+    float *gates;
+    const float *c, *c0;
+    /// Whether c0 is in the form of c: an initial state never is.
+    bool c0Kept;
+    /// d: gradient of o ⊙ f(c), dc: running gradient of c.
+    const float *d, *dy;
+    float *dc;
+} LSTMBackRow;
 
-/// The same in compact form, whose gradients are bfloat16. c0: of the step before, or the initial state where that is NULL.
-static void lstmCompactGradients(long H, Half *gates, const Half *c, const Half *c0, const float *initial, const float *d,
-                                 const float *dy, float *dc) {
+SMALL void lstmGradients(LSTMBackRow x, long H, bool compact, int f, int sigma) {
     FOR_VECTORS(H, {
-        V in = loadSigmoid(gates + i, w);
-        V forget = loadSigmoid(gates + H + i, w);
-        V g = loadTanh(gates + 2 * H + i, w);
-        V out = loadSigmoid(gates + 3 * H + i, w);
-        V squashed = tanh_(loadBfloat16(c + i, w));
-        V before = c0 ? loadBfloat16(c0 + i, w) : loadN(initial + i, w);
-        V dh = loadN(d + i, w) + optional(dy, i, w);
-        V total = loadN(dc + i, w) + dh * out * derivative(cvTanh, squashed);
-        storeBfloat16(gates + i, total * g * derivative(cvSigmoid, in), w);
-        storeBfloat16(gates + H + i, total * before * derivative(cvSigmoid, forget), w);
-        storeBfloat16(gates + 2 * H + i, total * in * derivative(cvTanh, g), w);
-        storeBfloat16(gates + 3 * H + i, dh * squashed * derivative(cvSigmoid, out), w);
-        storeN(dc + i, total * forget, w);
+        V in = sigmoidOf(compact, x.gates, i, w);
+        V forget = sigmoidOf(compact, x.gates, H + i, w);
+        V g = tanhOf(compact, x.gates, 2 * H + i, w);
+        V out = sigmoidOf(compact, x.gates, 3 * H + i, w);
+        V squashed = activated(f, loadOf(compact, x.c, i, w));
+        V dh = loadN(x.d + i, w) + optional(x.dy, i, w);
+        V total = loadN(x.dc + i, w) + dh * out * derivative(f, squashed);
+        storeOf(compact, x.gates, i, total * g * derivative(sigma, in), w);
+        storeOf(compact, x.gates, H + i, total * loadOf(compact && x.c0Kept, x.c0, i, w) * derivative(sigma, forget), w);
+        storeOf(compact, x.gates, 2 * H + i, total * in * derivative(f, g), w);
+        storeOf(compact, x.gates, 3 * H + i, dh * squashed * derivative(sigma, out), w);
+        storeN(x.dc + i, total * forget, w);
     });
 }
 
@@ -127,7 +109,7 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
         long m = stepRows(p, s, row, t), n = p->offsets[t] + row;
         if (m == 0) continue;
         startGradients(p, s, row, t, dh, dc);
-        Rows c0 = before(p, s, row, t, p->compact ? NULL : p->c, p->c0, H);
+        Rows c0 = before(p, s, row, 0, NULL, p->c0, H);
         if (p->wHR) {
             for (long r = 0; r < m; r++) {
                 const float *dy = rowOf(p->dy, n + r, R);
@@ -137,18 +119,13 @@ static void lstmBackward(const cvRecurrent *p, const cvRecurrentAreas *s, long r
         }
         for (long r = 0; r < m; r++) {
             fetchBackward(p, n + r + fetchAhead);
-            float *gates = p->gates + (n + r) * p->gatesLd;
-            const float *c = keptRow(p, p->c, n + r);
-            const float *d = p->wHR ? dHidden + r * H : dh + r * R;
-            const float *dy = p->wHR ? NULL : rowOf(p->dy, n + r, R);
-            if (p->compact) {
-                const Half *kept = t > 0 ? (const Half *)keptRow(p, p->c, p->offsets[t - 1] + row + r) : NULL;
-                lstmCompactGradients(H, (Half *)gates, (const Half *)c, kept, kept ? NULL : c0.base + r * c0.ld, d, dy, dc + r * H);
-                continue;
-            }
-            const float *cBefore = c0.base + r * c0.ld;
-            if (usual) lstmGradients(H, gates, c, cBefore, d, dy, dc + r * H, cvTanh, cvSigmoid);
-            else lstmGradients(H, gates, c, cBefore, d, dy, dc + r * H, p->activation, p->recurrentActivation);
+            LSTMBackRow x = {.gates = p->gates + (n + r) * p->gatesLd, .c = keptRow(p, p->c, n + r), .c0Kept = t > 0,
+                             .c0 = t > 0 ? keptRow(p, p->c, p->offsets[t - 1] + row + r) : c0.base + r * c0.ld,
+                             .d = p->wHR ? dHidden + r * H : dh + r * R, .dy = p->wHR ? NULL : rowOf(p->dy, n + r, R),
+                             .dc = dc + r * H};
+            if (p->compact) lstmGradients(x, H, true, cvTanh, cvSigmoid);
+            else if (usual) lstmGradients(x, H, false, cvTanh, cvSigmoid);
+            else lstmGradients(x, H, false, p->activation, p->recurrentActivation);
         }
         fetchBefore(p, row, t);
         if (t == 0 && !p->dh0) continue;
