@@ -65,9 +65,9 @@ struct cvPool {
     bool idle;
 };
 
-// Some 20 microseconds, less than waking a sleeper takes: long enough for the next call of a training step and for the end of
+// Some 40 microseconds, about what waking a sleeper takes: long enough for the next call of a training step and for the end of
 // another worker's last piece, short enough for busy machines.
-enum { spins = 1000 };
+enum { spins = 2000 };
 
 static void drain(cvPool *pool, int index) {
     for (;;) {
