@@ -19,7 +19,7 @@
 // explicit fma, so devices that round each operation correctly agree to the bit. NaN passes through:
 // comparisons with it are false, and each choice keeps x then.
 //
-// exp: the polynomial of the Cephes library (Moshier), expf; tanh from e^2x - 1.
+// exp: reduced as in expf of the Cephes library (Moshier), with a polynomial of its own (Documentation/Numerics.md); tanh from e^2x - 1.
 #define DEFINE_MATH(F, I, S)                                                                         \
     /* x = n ln 2 + r: e^r - 1, and n in the low bits of `shifted` (1.5 * 2^23 makes it an integer). */\
     static F exp_minus_one_##S(F x, F *shifted) {                                                    \
@@ -27,12 +27,11 @@
         F n = *shifted - 12582912.0f;                                                                \
         F r = fma(-n, (F)(0.693359375f), x);                                                         \
         r = fma(-n, (F)(-2.12194440e-4f), r);                                                        \
-        F p = (F)(1.9875691500e-4f);                                                                 \
-        p = fma(p, r, (F)(1.3981999507e-3f));                                                        \
-        p = fma(p, r, (F)(8.3334519073e-3f));                                                        \
-        p = fma(p, r, (F)(4.1665795894e-2f));                                                        \
-        p = fma(p, r, (F)(1.6666665459e-1f));                                                        \
-        p = fma(p, r, (F)(5.0000001201e-1f));                                                        \
+        F p = (F)(1.3814749e-3f);                                                                    \
+        p = fma(p, r, (F)(8.3687361e-3f));                                                           \
+        p = fma(p, r, (F)(4.1668385e-2f));                                                           \
+        p = fma(p, r, (F)(1.6666521e-1f));                                                           \
+        p = fma(p, r, (F)(4.9999994e-1f));                                                           \
         return fma(p, r * r, r);                                                                     \
     }                                                                                                \
     static F power_of_two_##S(F n) { return AS_FLOAT_##S((AS_INT_##S(n) << 23) + 0x3F800000); }      \
