@@ -51,9 +51,9 @@ import Testing
         #expect(AuditMeasure([1, .nan], [1, 2], floor: 1e-3).maximum == .infinity)
         #expect(AuditMeasure([1], [1, 2], floor: 1e-3).maximum == .infinity)
         // However much noise would allow.
-        #expect(AuditTolerance.verdict(.infinity, base: 1e-5, sensitivity: 1) == .failed)
-        #expect(AuditTolerance.verdict(0.5, base: 1e-5, sensitivity: 1) == .undecided)
-        #expect(AuditTolerance.verdict(0.5, base: 1e-5, sensitivity: 1e-7) == .failed)
+        #expect(AuditTolerance.verdict(.infinity, base: 1e-5, noise: 32, ceiling: 1e-2) == .failed)
+        #expect(AuditTolerance.verdict(0.5, base: 1e-5, noise: 32, ceiling: 1e-2) == .undecided)
+        #expect(AuditTolerance.verdict(0.5, base: 1e-5, noise: 3.2e-6, ceiling: 1e-2) == .failed)
     }
 
     /// A gradient that noise moves far excuses other gradients in part, and no output.
