@@ -34,7 +34,8 @@ public enum RandomGenerator {
 
     private static func mixed(_ state: UInt64, _ part: UInt64) -> UInt64 { mix(state &+ part &+ increment) }
 
-    static func mix(_ value: UInt64) -> UInt64 {
+    /// 64 bits that depend on every bit of `value`.
+    public static func mix(_ value: UInt64) -> UInt64 {
         var z = value
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB

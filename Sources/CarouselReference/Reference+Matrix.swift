@@ -14,9 +14,9 @@ extension ReferenceBackend {
                 guard let row = buffer.baseAddress else { continue }
                 for l in 0..<k { row[l] = product.transposeA ? a[l * m + i] : a[i * k + l] }
                 if product.transposeB {
-                    for j in 0..<n { target[j] += dot(row, b + j * k, k, in: precision) }
+                    for j in 0..<n { target[j] += dot(row, b + j * k, k, in: rounding) }
                 } else {
-                    for l in 0..<k { addScaled(row[l], b + l * n, to: target, n, in: precision) }
+                    for l in 0..<k { addScaled(row[l], b + l * n, to: target, n, in: rounding) }
                 }
             }
         }

@@ -128,7 +128,7 @@ private struct LayerRows {
         width = max(pass.hiddenWidth, pass.weights.stateWidth)
         scratch = Doubles.allocate(capacity: 3 * gateWidth + 8 * width)
         cell = ReferenceCell(cell: pass.cell, weights: weights, inputWidth: pass.input.width, hiddenWidth: pass.hiddenWidth,
-                             stateWidth: pass.weights.stateWidth, precision: backend.precision, a: scratch, u: scratch + gateWidth,
+                             stateWidth: pass.weights.stateWidth, rounding: backend.rounding, a: scratch, u: scratch + gateWidth,
                              direct: scratch + 3 * gateWidth, inner: scratch + 3 * gateWidth + width,
                              through: scratch + 3 * gateWidth + 2 * width)
     }

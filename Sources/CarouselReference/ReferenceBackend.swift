@@ -22,6 +22,11 @@ public final class ReferenceBackend: Backend {
     ///   is left between the two are roundings of sums, and operands that fall to the other side of a rounding.
     public init(precision: Precision = .float32) { self.precision = precision }
 
+    /// Set by the audit to learn what operands that round to the other neighbour do to a model.
+    public var operandNoise: OperandNoise?
+
+    var rounding: OperandRounding { OperandRounding(precision, noise: operandNoise) }
+
     public var scalarType: ElementType { .float64 }
 
     public var info: DeviceInfo {
@@ -118,21 +123,21 @@ func addScaled(_ factor: Double, _ x: Doubles, to y: Doubles, _ count: Int) {
     for k in 0..<count { y[k] += factor * x[k] }
 }
 
-/// Σ a[k]·b[k] of operands rounded to `precision`.
+/// Σ a[k]·b[k] of rounded operands.
 @inline(__always)
-func dot(_ a: Doubles, _ b: Doubles, _ count: Int, in precision: Precision) -> Double {
-    guard precision != .float32 else { return dot(a, b, count) }
+func dot(_ a: Doubles, _ b: Doubles, _ count: Int, in rounding: OperandRounding) -> Double {
+    guard rounding.precision != .float32 else { return dot(a, b, count) }
     var sum = 0.0
-    for k in 0..<count { sum += Double(precision.rounded(Float(a[k]))) * Double(precision.rounded(Float(b[k]))) }
+    for k in 0..<count { sum += rounding(a[k]) * rounding(b[k]) }
     return sum
 }
 
-/// y[k] += factor · x[k] of operands rounded to `precision`.
+/// y[k] += factor · x[k] of rounded operands, on the way back: `factor` is a gradient.
 @inline(__always)
-func addScaled(_ factor: Double, _ x: Doubles, to y: Doubles, _ count: Int, in precision: Precision) {
-    guard precision != .float32 else { return addScaled(factor, x, to: y, count) }
-    let factor = Double(precision.rounded(Float(factor)))
-    for k in 0..<count { y[k] += factor * Double(precision.rounded(Float(x[k]))) }
+func addScaled(_ factor: Double, _ x: Doubles, to y: Doubles, _ count: Int, in rounding: OperandRounding) {
+    guard rounding.precision != .float32 else { return addScaled(factor, x, to: y, count) }
+    let factor = rounding.gradient(factor)
+    for k in 0..<count { y[k] += factor * rounding(x[k]) }
 }
 
 /// Bytes in live buffers of one backend.

@@ -55,8 +55,8 @@ struct ReferenceCell {
     let hiddenWidth: Int
     /// R
     let stateWidth: Int
-    /// The operands of products are rounded to it.
-    let precision: Precision
+    /// Of the operands of products.
+    let rounding: OperandRounding
     /// Scratch [G·H]: a = W_ih x + b_ih forward, its gradient backward.
     let a: Doubles
     /// Scratch [G·H]: u = W_hh h(t − 1) + b_hh forward, its gradient backward.
@@ -78,8 +78,8 @@ struct ReferenceCell {
     func forward(_ s: CellStep) {
         for k in 0..<stateWidth { s.maskedH[k] = s.previousH[k] * (s.mask?[k] ?? 1) }
         for j in 0..<cell.gateCount * hiddenWidth {
-            a[j] = dot(weights.wIH + j * inputWidth, s.x, inputWidth, in: precision) + (weights.bIH?[j] ?? 0)
-            u[j] = dot(weights.wHH + j * stateWidth, s.maskedH, stateWidth, in: precision) + (weights.bHH?[j] ?? 0)
+            a[j] = dot(weights.wIH + j * inputWidth, s.x, inputWidth, in: rounding) + (weights.bIH?[j] ?? 0)
+            u[j] = dot(weights.wHH + j * stateWidth, s.maskedH, stateWidth, in: rounding) + (weights.bHH?[j] ?? 0)
         }
         switch cell.kind {
         case .rnn: forwardRNN(s)
@@ -110,7 +110,7 @@ struct ReferenceCell {
             s.hidden[j] = o * f(s.c[j])
         }
         for k in 0..<stateWidth {
-            s.h[k] = weights.wHR.map { dot($0 + k * H, s.hidden, H, in: precision) } ?? s.hidden[k]
+            s.h[k] = weights.wHR.map { dot($0 + k * H, s.hidden, H, in: rounding) } ?? s.hidden[k]
         }
     }
 
@@ -136,7 +136,7 @@ struct ReferenceCell {
         let row = 2 * hiddenWidth + j
         return cell.resetAfter
             ? s.gates[j] * s.candidate[j]
-            : dot(weights.wHH + row * hiddenWidth, s.candidate, hiddenWidth, in: precision) + (weights.bHH?[row] ?? 0)
+            : dot(weights.wHH + row * hiddenWidth, s.candidate, hiddenWidth, in: rounding) + (weights.bHH?[row] ?? 0)
     }
 
     // MARK: backward
@@ -156,18 +156,18 @@ struct ReferenceCell {
             // In a GRU with reset before, W_hn multiplies r ⊙ h(t − 1), whose gradient is already in `direct`.
             let resetBefore = cell.kind == .gru && !cell.resetAfter && j >= 2 * hiddenWidth
             if let sums = g.inputSums { sums[j] += a[j] } else { inputGradients(a[j], row: j, s.x, g.dx, into: gradients.wIH) }
-            addScaled(u[j], resetBefore ? s.candidate : s.maskedH, to: gradients.wHH + j * stateWidth, stateWidth, in: precision)
+            addScaled(u[j], resetBefore ? s.candidate : s.maskedH, to: gradients.wHH + j * stateWidth, stateWidth, in: rounding)
             gradients.bIH?[j] += a[j]
             gradients.bHH?[j] += u[j]
-            if !resetBefore { addScaled(u[j], weights.wHH + j * stateWidth, to: through, stateWidth, in: precision) }
+            if !resetBefore { addScaled(u[j], weights.wHH + j * stateWidth, to: through, stateWidth, in: rounding) }
         }
         for k in 0..<stateWidth { g.dh[k] = direct[k] + through[k] * (s.mask?[k] ?? 1) }
     }
 
     /// What the gradient `da` of element `row` of a adds to those of W_ih and of x.
     func inputGradients(_ da: Double, row: Int, _ x: Doubles, _ dx: Doubles?, into dwIH: Doubles) {
-        addScaled(da, x, to: dwIH + row * inputWidth, inputWidth, in: precision)
-        if let dx { addScaled(da, weights.wIH + row * inputWidth, to: dx, inputWidth, in: precision) }
+        addScaled(da, x, to: dwIH + row * inputWidth, inputWidth, in: rounding)
+        if let dx { addScaled(da, weights.wIH + row * inputWidth, to: dx, inputWidth, in: rounding) }
     }
 
     private func backwardRNN(_ s: CellStep, _ g: CellGradientStep) {
@@ -182,8 +182,8 @@ struct ReferenceCell {
         if let wHR = weights.wHR {
             for j in 0..<H { inner[j] = 0 }
             for k in 0..<stateWidth {
-                addScaled(g.dh[k], wHR + k * H, to: inner, H, in: precision)
-                if let dwHR = gradients.wHR { addScaled(g.dh[k], s.hidden, to: dwHR + k * H, H, in: precision) }
+                addScaled(g.dh[k], wHR + k * H, to: inner, H, in: rounding)
+                if let dwHR = gradients.wHR { addScaled(g.dh[k], s.hidden, to: dwHR + k * H, H, in: rounding) }
             }
         } else {
             for j in 0..<H { inner[j] = g.dh[j] }
@@ -216,7 +216,7 @@ struct ReferenceCell {
         }
         if !cell.resetAfter {
             for k in 0..<H { inner[k] = 0 }
-            for j in 0..<H { addScaled(a[2 * H + j], weights.wHH + (2 * H + j) * H, to: inner, H, in: precision) }
+            for j in 0..<H { addScaled(a[2 * H + j], weights.wHH + (2 * H + j) * H, to: inner, H, in: rounding) }
         }
         for j in 0..<H {
             let r = s.gates[j]

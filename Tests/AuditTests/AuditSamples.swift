@@ -45,14 +45,15 @@ enum AuditSamples {
     static let hasOpenCL = !OpenCLBackend.devices().devices.isEmpty
 
     /// The first OpenCL device with kernels of one family, some of whose files are replaced.
-    static func openCL(_ family: OpenCLBackend.KernelFamily, cache: URL, replacing edited: [String: String] = [:]) throws -> OpenCLBackend {
+    static func openCL(_ family: OpenCLBackend.KernelFamily, cache: URL, replacing edited: [String: String] = [:],
+                       precision: Precision = .float32) throws -> OpenCLBackend {
         var environment = ProcessInfo.processInfo.environment
         environment["CAROUSEL_KERNEL_CACHE"] = nil
         // What a fault leaves unwritten is then always NaN.
         environment["CAROUSEL_BUFFER_REUSE"] = "off"
         // Faults are planted in what is built once, the stepwise kernels.
         return try OpenCLBackend(device: 0, cacheDirectory: cache, environment: environment, family: family, recurrentPlan: .stepwise,
-                                 replacing: edited)
+                                 precision: precision, replacing: edited)
     }
 
     /// A fresh folder that is removed afterwards.

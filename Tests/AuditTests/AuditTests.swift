@@ -27,13 +27,26 @@ import Testing
     }
 
     /// Against a reference that rounds the same operands.
-    @Test(arguments: ["bilstm", "gru"]) func bfloat16Passes(_ name: String) throws {
+    @Test(arguments: ["bilstm", "gru", "simple-rnn"]) func bfloat16Passes(_ name: String) throws {
         let audit = try Audit(AuditSamples.audited(name), limits: AuditSamples.limits, precision: .bfloat16)
         #expect(try audit.differences().isEmpty)
         let device = audit.run(on: try Device.open("cpu", precision: .bfloat16))
         #expect(device.verdict == .passed, "\(device.lines(onlyBad: true).joined(separator: "\n"))")
         #expect(device.plan == "standard, bfloat16")
         #expect(audit.run(on: try Device.open("cpu")).problem?.contains("float32") == true)
+    }
+
+    /// A plain network of the usual size, where one state that rounds to its other neighbour changes most that follow.
+    @Test(arguments: [1, 3]) func statesThatRoundOtherwiseAreExpected(seed: UInt64) throws {
+        let training = TrainingConfiguration(learningRate: 0.001, optimizer: .init(.adam), seed: seed)
+        let limits = AuditLimits(rows: 2, steps: 48, trainingSteps: 2, samples: 0)
+        let model = ModelConfiguration(layers: [.embedding(.init(units: 32)), AuditSamples.recurrent(.rnn, 128)])
+        let audited = AuditCase(subject: "rnn", source: "random", model: model, input: .tokens(vocabulary: 40), classes: 2, training: training,
+                                batch: AuditCase.randomTokens(limits, vocabulary: 40, classes: 2, seed: 1))
+        let device = try Audit(audited, limits: limits, precision: .bfloat16).run(on: try Device.open("cpu", precision: .bfloat16))
+        #expect(device.verdict == .passed, "\(device.lines(onlyBad: true).joined(separator: "\n"))")
+        // What is allowed is still far from what a wrong formula makes of a gradient.
+        #expect(device.tensors.filter { $0.kind == .output || $0.kind == .gradient }.allSatisfy { $0.tolerance <= 0.125 })
     }
 
     @Test func everyTensorIsInTheTable() throws {
@@ -51,9 +64,9 @@ import Testing
         #expect(AuditMeasure([1, .nan], [1, 2], floor: 1e-3).maximum == .infinity)
         #expect(AuditMeasure([1], [1, 2], floor: 1e-3).maximum == .infinity)
         // However much noise would allow.
-        #expect(AuditTolerance.verdict(.infinity, base: 1e-5, sensitivity: 1) == .failed)
-        #expect(AuditTolerance.verdict(0.5, base: 1e-5, sensitivity: 1) == .undecided)
-        #expect(AuditTolerance.verdict(0.5, base: 1e-5, sensitivity: 1e-7) == .failed)
+        #expect(AuditTolerance.verdict(.infinity, base: 1e-5, noise: 32, ceiling: 1e-2) == .failed)
+        #expect(AuditTolerance.verdict(0.5, base: 1e-5, noise: 32, ceiling: 1e-2) == .undecided)
+        #expect(AuditTolerance.verdict(0.5, base: 1e-5, noise: 3.2e-6, ceiling: 1e-2) == .failed)
     }
 
     /// A gradient that noise moves far excuses other gradients in part, and no output.

@@ -31,6 +31,23 @@ import Testing
         }
     }
 
+    /// What operands that round to the other neighbour may do hides no wrong formula.
+    @Test func faultsFailInLowerPrecision() throws {
+        try AuditSamples.withFolder { cache in
+            for (faults, model) in [(KernelFaults.rnn, "simple-rnn"), (KernelFaults.gruResetBefore, "gru-reset-before")] {
+                let audit = try Audit(AuditSamples.audited(model, variant: .pytorch), limits: AuditLimits(rows: 4, steps: 16, trainingSteps: 1, samples: 0),
+                                      precision: .bfloat16)
+                let sound = audit.run(on: try AuditSamples.openCL(.cpu, cache: cache, precision: .bfloat16))
+                #expect(sound.verdict == .passed, "\(sound.lines(onlyBad: true).joined(separator: "\n"))")
+                for fault in faults {
+                    let text = try Self.edited(fault)
+                    let device = audit.run(on: try AuditSamples.openCL(.cpu, cache: cache, replacing: [fault.file: text], precision: .bfloat16))
+                    expectNamed(fault, .cpu, device)
+                }
+            }
+        }
+    }
+
     private func expectNamed(_ fault: KernelFault, _ family: OpenCLBackend.KernelFamily, _ device: AuditedDevice) {
         let title = "\(fault.name), \(family.rawValue) kernels"
         #expect(device.verdict == .failed, "\(title)")

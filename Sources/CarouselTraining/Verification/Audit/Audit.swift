@@ -21,8 +21,11 @@ public final class Audit {
     let meaning: ParameterMeaning
     /// Whether `expected` was read from a file.
     private let isRecorded: Bool
-    /// How far rounding-size noise in the weights moves each tensor in Double, by kind and name.
-    private var sensitivity: [String: Double] = [:]
+    /// What the reference computes, also where `expected` was recorded.
+    private let own: AuditTrace
+    /// How far rounding-size noise moves each tensor in Double, by kind and name; for devices that keep compact activations, and
+    /// for others.
+    private var sensitivities: [Bool: [String: Double]] = [:]
 
     /// - Throws: `badData` when weights do not fit the model or the reference itself is not finite; `outOfMemory` before
     ///   anything is made that the host has no memory for.
@@ -66,11 +69,7 @@ public final class Audit {
         expected = recorded ?? best.trace
         isRecorded = recorded != nil
         meaning = ParameterMeaning(audited.model, words: audited.words)
-        // The noise is judged by the reference's own trace, whatever was recorded.
-        for draw in 1...AuditTolerance.noiseDraws {
-            let noisy = try AuditSubject(audited, on: reference).trace(from: Self.noisy(best.start, draw), trainingSteps: limits.trainingSteps)
-            sensitivity.merge(Self.sensitivities(compare(noisy, with: best.trace)), uniquingKeysWith: max)
-        }
+        own = best.trace
         try oracle.backend.write(start, to: oracle.model.store.weights)
     }
 
@@ -101,6 +100,7 @@ public final class Audit {
             throw CarouselError(.internalError, "an audit in \(precision.rawValue) was given a device of \(backend.precision.rawValue)")
         }
         isCompact = backend.keepsCompactActivations
+        try measureSensitivity()
         let clock = ContinuousClock()
         let begin = clock.now
         var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend)
@@ -176,10 +176,25 @@ public final class Audit {
             tensor.verdict = measure.maximum <= tensor.tolerance ? .passed : .failed
             return tensor
         }
-        let sensitivity = sensitivity[Self.key(tensor)] ?? 0
-        tensor.tolerance = AuditTolerance.widened(base, sensitivity: sensitivity)
-        tensor.verdict = AuditTolerance.verdict(measure.maximum, base: base, sensitivity: sensitivity)
+        // References with noise are compared before anything is known of it.
+        let noise = (sensitivities[isCompact]?[Self.key(tensor)] ?? 0) * AuditTolerance.noiseFactor(precision)
+        let ceiling = AuditTolerance.ceiling(kind, precision)
+        tensor.tolerance = AuditTolerance.widened(base, noise: noise, ceiling: ceiling)
+        tensor.verdict = AuditTolerance.verdict(measure.maximum, base: base, noise: noise, ceiling: ceiling)
         return tensor
+    }
+
+    /// Lets noise go through the model, once for each kind of device. It is judged by the reference's own trace, whatever was recorded.
+    private func measureSensitivity() throws {
+        guard sensitivities[isCompact] == nil else { return }
+        let reference = ReferenceBackend(precision: precision)
+        var result: [String: Double] = [:]
+        for draw in 1...AuditTolerance.noiseDraws(precision) {
+            reference.operandNoise = AuditTolerance.operandNoise(precision, isCompact: isCompact, draw: draw)
+            let noisy = try AuditSubject(audited, on: reference).trace(from: Self.noisy(start, draw), trainingSteps: limits.trainingSteps)
+            result.merge(Self.sensitivities(compare(noisy, with: own)), uniquingKeysWith: max)
+        }
+        sensitivities[isCompact] = result
     }
 
     /// What noise did to each tensor. A single number may be moved little by luck, so each counts for a tenth of the most

@@ -40,24 +40,41 @@ enum AuditTolerance {
 
     /// Half a unit in the last place of a float32, relative: what the weights of the noisy reference are moved by, at most.
     static let noise = 0x1p-24
+    /// How many times the roundings of float32 a device may come to: its sums have many terms, a noisy reference has few draws.
+    static let roundings = 32.0
+
     /// Noisy references; the one that moves a tensor most counts.
-    static let noiseDraws = 2
-    /// A tensor may be this many times as far as the noisy reference.
-    static let noiseFactor = 32.0
-    /// Where noise alone would allow more than this, nothing can be decided.
-    static let ceiling = 1e-2
+    static func noiseDraws(_ precision: Precision) -> Int { precision == .float32 ? 2 : 3 }
+
+    /// A tensor may be this many times as far as the noisy reference. In lower precision the noise itself is as large as roundings
+    /// may be: what it does is not in proportion to it, since an operand changes by a whole step or not at all.
+    static func noiseFactor(_ precision: Precision) -> Double { precision == .float32 ? roundings : 3 }
+
+    /// Makes operands round to the other neighbour, more of them than on a device.
+    /// - Parameter isCompact: as in `rounded`; the gradients of such a device differ by whole roundings.
+    static func operandNoise(_ precision: Precision, isCompact: Bool, draw: Int) -> OperandNoise? {
+        guard precision != .float32 else { return nil }
+        let size = roundings * noise
+        return OperandNoise(size: size, gradientSize: isCompact ? precision.unitRoundoff : size, draw: draw)
+    }
+
+    /// Where noise alone would allow more than this, nothing can be decided. Adam moves a weight by its gradient's sign, so the
+    /// ways of weights with small gradients go apart far more than the gradients.
+    static func ceiling(_ kind: AuditTensor.Kind, _ precision: Precision) -> Double {
+        if precision == .float32 { return 1e-2 }
+        return kind == .steps ? 0.25 : 32 * precision.unitRoundoff
+    }
+
     /// Smallest scale a gradient is judged by, relative to the largest gradient of the model.
     static let gradientFloor = 1e-3
     /// Distance that arguments keep from kinks.
     static let kinkDistance = 2e-6
 
-    /// The tolerance of a tensor which noise moves by `sensitivity`.
-    static func widened(_ base: Double, sensitivity: Double) -> Double {
-        max(base, min(noiseFactor * sensitivity, max(ceiling, base)))
-    }
+    /// The tolerance of a tensor for which noise asks for `noise`.
+    static func widened(_ base: Double, noise: Double, ceiling: Double) -> Double { max(base, min(noise, ceiling)) }
 
-    static func verdict(_ error: Double, base: Double, sensitivity: Double) -> AuditTensor.Verdict {
-        if error <= widened(base, sensitivity: sensitivity) { return .passed }
-        return error.isFinite && noiseFactor * sensitivity > max(ceiling, base) ? .undecided : .failed
+    static func verdict(_ error: Double, base: Double, noise: Double, ceiling: Double) -> AuditTensor.Verdict {
+        if error <= widened(base, noise: noise, ceiling: ceiling) { return .passed }
+        return error.isFinite && noise > max(ceiling, base) ? .undecided : .failed
     }
 }
