@@ -34,6 +34,8 @@ extension Backend {
     public var precision: Precision { .float32 }
     /// Opaque activations are kept like others.
     public var keepsCompactActivations: Bool { false }
+    /// Tensors of the backend's own type.
+    public func opaqueActivationType(of cell: RecurrentCell) -> ElementType { scalarType }
     /// A device with one way of computing, with the precision of its products where it is not float32.
     public var plan: String { precision.named("standard") }
     /// Nothing is reserved.
