@@ -31,17 +31,6 @@ __kernel void vector_multiply(INPUT(float, a), INPUT(float, b), OUTPUT(float, c)
     if (i < count) c[i] = accumulate ? fma(a[i], b[i], c[i]) : a[i] * b[i];
 }
 
-// What products read of x, times `mask` if there is one: y = x, or 0 if x is null.
-__kernel void vector_store_operands(INPUT(float, x), INPUT(float, mask), OUTPUT(stored, y), const ulong count) {
-    BIND(x);
-    BIND(mask);
-    BIND(y);
-    const size_t i = get_global_id(0);
-    if (i >= count) return;
-    const float v = x ? x[i] : 0.0f;
-    y[i] = operand_bits(mask ? mask[i] * v : v);
-}
-
 #define DEFINE_ACTIVATIONS(S)                                                                              \
     static void activate_at_##S(int kind, const __global float *x, __global float *y) {                    \
         STORE_##S(activate_##S(kind, LOAD_##S(x)), y);                                                     \
@@ -59,6 +48,17 @@ DEFINE_ACTIVATIONS(1)
 DEFINE_ACTIVATIONS(16)
 
 #if FAMILY != CPU_FAMILY
+// y = x, or 0 if that is null, times `mask` if there is one, as products read it.
+__kernel void vector_store_operands(INPUT(float, x), INPUT(float, mask), OUTPUT(stored, y), const ulong count) {
+    BIND(x);
+    BIND(mask);
+    BIND(y);
+    const size_t i = get_global_id(0);
+    if (i >= count) return;
+    const float v = x ? x[i] : 0.0f;
+    y[i] = operand_bits(mask ? mask[i] * v : v);
+}
+
 __kernel void vector_activate(const int kind, INPUT(float, x), OUTPUT(float, y), const ulong count) {
     BIND(x);
     BIND(y);
