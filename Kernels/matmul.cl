@@ -101,8 +101,9 @@ void matmul_tiled(INPUT(element_a, a), const int lda, INPUT(element_b, b), const
     b += transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0;
     const Reader from_a = reader(lda, transpose_a, TILE_M, TILE_K, ITEMS, VECTOR == 4 && is_wide(a, lda, sizeof(element_a)), item);
     const Reader from_b = reader(ldb, !transpose_b, TILE_N, TILE_K, ITEMS, VECTOR == 4 && is_wide(b, ldb, sizeof(element_b)), item);
-    a += (size_t)from_a.line * lda + from_a.place;
-    b += (size_t)from_b.line * ldb + from_b.place;
+    // The first quad of the next slab.
+    const __global element_a *quads_a = a + (size_t)from_a.line * lda + from_a.place;
+    const __global element_b *quads_b = b + (size_t)from_b.line * ldb + from_b.place;
     const size_t step_a = transpose_a ? (size_t)TILE_K * lda : TILE_K, step_b = transpose_b ? TILE_K : (size_t)TILE_K * ldb;
     const int wide_c = VECTOR == 4 && is_wide(c, ldc, 4);
     c += get_group_id(2) * (size_t)M * ldc;
@@ -116,8 +117,8 @@ void matmul_tiled(INPUT(element_a, a), const int lda, INPUT(element_b, b), const
         for (int j = 0; j < WORK_N / 4; j++) sum[i][j] = 0.0f;
 
     int ks = k1 - k0;
-    READ_A(next_a, READS_A, a, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
-    READ_B(next_b, READS_B, b, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+    READ_A(next_a, READS_A, quads_a, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+    READ_B(next_b, READS_B, quads_b, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
     write_slab(slabs, next_a, READS_A, from_a, transpose_a, TILE_M);
     write_slab(slabs + SLAB_A, next_b, READS_B, from_b, !transpose_b, TILE_N);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -125,11 +126,11 @@ void matmul_tiled(INPUT(element_a, a), const int lda, INPUT(element_b, b), const
     for (int kb = 0; kb < depth; kb += TILE_K) {
         const int more = kb + TILE_K < depth;
         if (more) {
-            a += step_a;
-            b += step_b;
+            quads_a += step_a;
+            quads_b += step_b;
             ks -= TILE_K;
-            READ_A(next_a, READS_A, a, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
-            READ_B(next_b, READS_B, b, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+            READ_A(next_a, READS_A, quads_a, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+            READ_B(next_b, READS_B, quads_b, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
         }
         const __local stored4 *slab_a = slabs + buffer * (SLAB_A + SLAB_B), *slab_b = slab_a + SLAB_A;
         for (int k = 0; k < TILE_K; k += 4) {

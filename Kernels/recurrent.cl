@@ -65,19 +65,19 @@ static float2 half_values(const uint bits) { return vload_half2(0, (const half *
 #endif
 #define KEPT (KEEP / WEIGHTS)
 
-// The left operand of a product: row b of `states`, or where that is null, of what was saved. There element k lies in `first` for
-// k < split, else in `second`; only elements `from` ..< `to` count. Other work-groups wrote it, perhaps in this launch: volatile
-// reads are not answered from a cache that only this compute unit sees.
+// The left operand of a product. Row b, element k lies in `first` for k < split, else in `second`; only elements `from` ..< `to`
+// count. `is_state`: `first` holds states, which are floats, and nothing else counts. Other work-groups wrote it, perhaps in this
+// launch: volatile reads are not answered from a cache that only this compute unit sees.
 typedef struct {
-    const volatile __global float *states;
-    const volatile __global saved *first, *second;
-    int first_stride, second_stride, split, from, to;
+    const volatile __global void *first;
+    const volatile __global saved *second;
+    int first_stride, second_stride, split, from, to, is_state;
 } Operand;
 
 INLINE float operand_at(const Operand *x, const int b, const int k) {
     if (k < x->from || k >= x->to) return 0.0f;
-    if (x->states) return x->states[(size_t)b * x->first_stride + k];
-    return k < x->split ? RESTORE(1, OPERAND, x->first + (size_t)b * x->first_stride + k)
+    if (x->is_state) return ((const volatile __global float *)x->first)[(size_t)b * x->first_stride + k];
+    return k < x->split ? RESTORE(1, OPERAND, (const volatile __global saved *)x->first + (size_t)b * x->first_stride + k)
                         : RESTORE(1, OPERAND, x->second + (size_t)b * x->second_stride + k - x->split);
 }
 

@@ -42,7 +42,7 @@ static int rows_of(const __global int *offsets, const int t) { return offsets[ma
 // The gradients that a product reads, and their rows.
 static Operand gradients(const Backward *f, const int t, const int part) {
     const int H = f->H, n0 = part || t + 1 < f->T ? f->offsets[part ? t : t + 1] : 0;
-    Operand x = {0, f->gates + (size_t)n0 * CELL_GATES * H, 0, CELL_GATES * H, 0, CELL_GATES * H, 0, CELL_GATES * H};
+    Operand x = {f->gates + (size_t)n0 * CELL_GATES * H, 0, CELL_GATES * H, 0, CELL_GATES * H, 0, CELL_GATES * H, 0};
 #if CELL_GATES == 3
     if (CELL_PHASES == 1) {
         // What W_hn multiplies has a gradient of its own.

@@ -40,10 +40,10 @@ INLINE void forward_phase(const Forward *f, const int phase, const int tile, con
     // Null: the state before the first step is 0.
     const __global float *before = t > 0 ? f->y + (size_t)f->offsets[t - 1] * H : f->h0;
     const __global saved *multiplied = part ? f->kept + (size_t)n0 * H : f->mask ? f->previous_h + (size_t)n0 * H : 0;
-    const Operand x = {multiplied ? 0 : before, multiplied, 0, H, 0, H, 0, H};
+    const Operand x = {multiplied ? (const __global void *)multiplied : before, 0, H, 0, H, 0, H, !multiplied};
     for (int b = b0; b < b1; b += ROWS) {
         const int rows = min(ROWS, b1 - b);
-        tile_sums(&x, b, multiplied || before ? rows : 0, tile_weights(f, tile), f->blocks, w, operand, partial);
+        tile_sums(&x, b, x.first ? rows : 0, tile_weights(f, tile), f->blocks, w, operand, partial);
         for (int e = get_local_id(0); e < rows * UNITS; e += ITEMS) {
             const int r = e / UNITS, unit = e % UNITS, j = tile * UNITS + unit, n = n0 + b + r;
             if (j >= H) continue;

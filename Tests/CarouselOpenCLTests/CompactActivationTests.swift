@@ -8,9 +8,9 @@ import Testing
 struct CompactActivationTests {
     private static let cells = [RecurrentCell(.rnn), RecurrentCell(.lstm), RecurrentCell(.gru), RecurrentCell(.gru, resetAfter: false)]
 
-    private func backend(_ plan: RecurrentPlan, _ precision: Precision, cache: URL? = nil, adding variables: [String: String] = [:],
+    private func backend(_ plan: RecurrentPlan, _ precision: Precision, cache: URL? = nil,
                          replacing edited: [String: String] = [:]) throws -> OpenCLBackend {
-        let environment = variables.merging(["CAROUSEL_KERNEL_CACHE": cache == nil ? "off" : "on"]) { $1 }
+        let environment = ["CAROUSEL_KERNEL_CACHE": cache == nil ? "off" : "on"]
         return try OpenCLBackend(device: 0, cacheDirectory: cache, environment: environment, family: .gpu, recurrentPlan: plan, precision: precision,
                                  replacing: edited)
     }
@@ -25,62 +25,66 @@ struct CompactActivationTests {
         return (worst, Array(compact.prefix(states)) == Array(readable.prefix(states)))
     }
 
-    /// The forms change no state, and gradients by roundings only.
-    @Test(arguments: [Precision.bfloat16, .float16]) func changeGradientsByRoundingsOnly(_ precision: Precision) throws {
-        let backend = try backend(.stepwise, precision)
-        for cell in precision == .bfloat16 ? Self.cells : [RecurrentCell(.lstm)] {
-            for (indexed, masked) in [(false, true), (true, false)] {
-                let readable = try StepRangeTests.results(cell, indexed: indexed, masked: masked, on: backend)
-                let compact = try StepRangeTests.results(cell, indexed: indexed, masked: masked, isOpaque: true, on: backend)
-                let (error, sameStates) = compared(compact, readable, states: cell.kind == .lstm ? 3 : 2)
-                #expect(sameStates, "\(cell), indexed \(indexed), masked \(masked)")
-                #expect(error > 0 && error <= 3 * Float(precision.unitRoundoff), "\(cell), indexed \(indexed), masked \(masked): \(error)")
-            }
+    /// One test, so that programs are built once.
+    @Test func theFormsChangeRoundingsOnly() throws {
+        try DeviceSupport.withFolder { cache in
+            let bfloat16 = try backend(.stepwise, .bfloat16, cache: cache)
+            for cell in Self.cells { try changesGradientsByRoundingsOnly(cell, on: bfloat16) }
+            try changesGradientsByRoundingsOnly(RecurrentCell(.lstm), on: backend(.stepwise, .float16))
+            try wrongFormsAreFound(bfloat16, cache: cache)
+            let fused = try backend(.fused, .bfloat16), persistent = try backend(.persistent, .bfloat16)
+            try givesTheSameBits(RecurrentCell(.lstm), [[bfloat16], [fused, persistent]])
+            try givesTheSameBits(RecurrentCell(.gru, resetAfter: false), [[bfloat16], [fused]])
+            #expect(!persistent.meetings.refused)
         }
     }
 
-    /// A form that is read as another than it was written shows.
-    @Test func aWrongFormIsFound() throws {
-        for (file, old, new) in [("common.cl", "RESTORE_GATE(p) ((float)*(p)", "RESTORE_GATE(p) ((float)as_short(*(p))"),
-                                 ("common.cl", "RESTORE_SIGNED(p) ((float)as_short(*(p))", "RESTORE_SIGNED(p) ((float)*(p)"),
-                                 ("lstm.cl", "SAVE(S, OPERAND, activate_backward_##S(ACTIVATION, g", "SAVE(S, SIGNED, activate_backward_##S(ACTIVATION, g")] {
-            let text = try KernelSources(environment: [:]).text(file)
+    /// States keep their bits.
+    private func changesGradientsByRoundingsOnly(_ cell: RecurrentCell, on backend: OpenCLBackend) throws {
+        for (indexed, masked) in [(false, true), (true, false)] {
+            let readable = try StepRangeTests.results(cell, indexed: indexed, masked: masked, on: backend)
+            let compact = try StepRangeTests.results(cell, indexed: indexed, masked: masked, isOpaque: true, on: backend)
+            let (error, sameStates) = compared(compact, readable, states: cell.kind == .lstm ? 3 : 2)
+            #expect(sameStates, "\(cell), indexed \(indexed), masked \(masked)")
+            #expect(error > 0 && error <= 3 * Float(backend.precision.unitRoundoff), "\(cell), indexed \(indexed), masked \(masked): \(error)")
+        }
+    }
+
+    /// Each place that is read in another form than it was written shows.
+    private func wrongFormsAreFound(_ sound: OpenCLBackend, cache: URL) throws {
+        let text = try KernelSources(environment: [:]).text("lstm.cl"), cell = RecurrentCell(.lstm)
+        let readable = try StepRangeTests.results(cell, indexed: true, on: sound)
+        for (old, new) in [("RESTORE(S, GATE, gates + H)", "RESTORE(S, SIGNED, gates + H)"),
+                           ("RESTORE(S, SIGNED, gates + 2 * H)", "RESTORE(S, GATE, gates + 2 * H)"),
+                           ("SAVE(S, OPERAND, activate_backward_##S(ACTIVATION, g", "SAVE(S, SIGNED, activate_backward_##S(ACTIVATION, g")] {
             try #require(text.ranges(of: old).count == 1)
-            let faulty = try backend(.stepwise, .bfloat16, replacing: [file: text.replacing(old, with: new)])
-            let readable = try StepRangeTests.results(RecurrentCell(.lstm), indexed: true, on: faulty)
-            let compact = try StepRangeTests.results(RecurrentCell(.lstm), indexed: true, isOpaque: true, on: faulty)
-            let (error, sameStates) = compared(compact, readable, states: 3)
+            let faulty = try backend(.stepwise, .bfloat16, cache: cache, replacing: ["lstm.cl": text.replacing(old, with: new)])
+            let (error, sameStates) = compared(try StepRangeTests.results(cell, indexed: true, isOpaque: true, on: faulty), readable, states: 3)
             #expect(sameStates && error > 3 * Float(Precision.bfloat16.unitRoundoff), "\(new): \(error)")
         }
     }
 
-    /// However the steps are shared out; a dense projection then lies apart from the gates, call by call.
-    @Test func plansAndPartsGiveTheSameBits() throws {
-        try DeviceSupport.withFolder { cache in
-            let stepwise = try backend(.stepwise, .bfloat16, cache: cache), fused = try backend(.fused, .bfloat16, cache: cache)
-            let persistent = try backend(.persistent, .bfloat16, cache: cache)
-            for cell in [RecurrentCell(.lstm), RecurrentCell(.gru, resetAfter: false)] {
-                for (indexed, masked) in [(false, true), (true, false)] {
-                    func results(_ backend: OpenCLBackend, cuts: [Int] = []) throws -> [[Float]] {
-                        try StepRangeTests.results(cell, indexed: indexed, masked: masked, isOpaque: true, cuts: cuts, on: backend)
+    /// However the steps are cut, on all backends of a group; a dense projection lies apart from the gates, call by call.
+    private func givesTheSameBits(_ cell: RecurrentCell, _ groups: [[OpenCLBackend]]) throws {
+        for (indexed, masked) in [(false, true), (true, false)] {
+            for group in groups {
+                var expected: [[Float]]?
+                for backend in group {
+                    for cuts in [[], [1, 2, 9]] {
+                        let results = try StepRangeTests.results(cell, indexed: indexed, masked: masked, isOpaque: true, cuts: cuts, on: backend)
+                        #expect(results == expected ?? results, "\(cell), indexed \(indexed), masked \(masked), \(backend.plan), cut at \(cuts)")
+                        expected = expected ?? results
                     }
-                    let expected = try results(fused), title: Comment = "\(cell), indexed \(indexed), masked \(masked)"
-                    #expect(try results(fused, cuts: [1, 2, 9]) == expected, title)
-                    #expect(try results(persistent) == expected, title)
-                    #expect(try results(persistent, cuts: [3]) == expected, title)
-                    #expect(try results(stepwise, cuts: [1, 2, 9]) == results(stepwise), title)
                 }
             }
-            #expect(!persistent.meetings.refused)
         }
     }
 
     /// Products and sums of what lies in 16 bits have the bits of those that round on the way.
     @Test(arguments: [Precision.bfloat16, .float16]) func storedOperandsGiveTheSameBits(_ precision: Precision) throws {
         let backend = try backend(.stepwise, precision)
-        try products(on: backend, rows: [5, 70])
-        let n = 77, width = 37, values = OperationTests.numbers(n * width)
-        let x = try stored(values, [n, width], on: backend)
+        try products(on: backend)
+        let n = 77, width = 37, x = try stored(OperationTests.numbers(n * width), [n, width], on: backend)
         // The same numbers in float32: each times one.
         let unit = try backend.makeTensor((0 ..< width * width).map { $0 % (width + 1) == 0 ? Float(1) : 0 }, shape: [width, width])
         let rounded = try backend.makeTensor(shape: [n, width])
@@ -95,13 +99,6 @@ struct CompactActivationTests {
         #expect(try sums(x) == sums(rounded))
     }
 
-    /// Matrix units take them through registers.
-    @Test func matrixUnitsReadStoredOperands() throws {
-        let backend = try backend(.stepwise, .bfloat16, adding: ["CAROUSEL_MATRIX_UNITS": "emulated"])
-        try #require(backend.matrixUnits != nil)
-        try products(on: backend, rows: [40])
-    }
-
     private func stored(_ values: [Double], _ shape: Shape, on backend: OpenCLBackend) throws -> Tensor {
         let x = try backend.makeTensor(values, shape: shape), y = try backend.makeTensor(shape: shape, type: .bits16)
         try backend.keep(x, maskedBy: nil, in: y)
@@ -109,8 +106,8 @@ struct CompactActivationTests {
     }
 
     /// Widths that four elements are and are not a part of, views that begin anywhere.
-    private func products(on backend: OpenCLBackend, rows: [Int]) throws {
-        for m in rows {
+    private func products(on backend: OpenCLBackend) throws {
+        for m in [5, 70] {
             for (n, k, first) in [(33, 150, 3), (40, 96, 8)] {
                 for (left, right) in [(false, true), (true, false)] {
                     let a = OperationTests.numbers(m * k + first), b = OperationTests.numbers(n * k, seed: 6)
