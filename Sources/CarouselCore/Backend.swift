@@ -6,7 +6,7 @@
 /// its tensors belong to one thread (a backend may use worker threads inside a call).
 ///
 /// Contract, the same for all operations:
-/// - Tensors have the backend's `scalarType` unless a field says int32; operands do not overlap unless
+/// - Tensors have the backend's `scalarType` unless a field says int32 or opaque; operands do not overlap unless
 ///   the operation allows it.
 /// - Results marked *out* are overwritten completely; results marked *+=* are added to.
 /// - Wrong shapes throw `CarouselError` (`internalError`) naming them; memory that runs out throws
