@@ -177,14 +177,17 @@ static void copy_row(const __global float *from, __global float *to, int count) 
 #define PRECISION FLOAT32
 #endif
 
-// Operands as local memory keeps them: `stored`, four of them `stored4`.
+// Operands as local memory keeps them, and global memory where a tensor holds nothing else: `stored`, four of them `stored4`.
 #if PRECISION == FLOAT32
 typedef float stored;
 typedef float4 stored4;
 #define UNITS_PER_FLOAT4 1
 #define LOAD_QUAD(p) (*(p))
+#define LOAD_GLOBAL_QUAD LOAD_QUAD
 #define STORE_QUAD(v, p) (*(p) = (v))
 #define STORE_STORED(v, p) (*(p) = (v))
+#define operand_bits(x) (x)
+#define operand_value(x) (x)
 #define rounded_1(x) (x)
 #define rounded_8(x) (x)
 #else
@@ -202,22 +205,65 @@ typedef ushort4 stored4;
 DEFINE_ROUNDED(float, uint, 1)
 DEFINE_ROUNDED(float4, uint4, 4)
 DEFINE_ROUNDED(float8, uint8, 8)
+static ushort operand_bits(const float x) { return (ushort)(upper_1(x) >> 16); }
+static float operand_value(const ushort bits) { return as_float((uint)bits << 16); }
 #define LOAD_QUAD(p) as_float4(convert_uint4(*(p)) << 16)
+#define LOAD_GLOBAL_QUAD LOAD_QUAD
 #define STORE_QUAD(v, p) (*(p) = convert_ushort4(upper_4(v) >> 16))
-#define STORE_STORED(v, p) (*(p) = (ushort)(upper_1(v) >> 16))
+#define STORE_STORED(v, p) (*(p) = operand_bits(v))
 #else
-static float rounded_1(const float x) {
+static ushort operand_bits(const float x) {
     ushort half_bits;
     vstore_half_rte(x, 0, (half *)&half_bits);
-    return vload_half(0, (const half *)&half_bits);
+    return half_bits;
 }
+static float operand_value(const ushort half_bits) { return vload_half(0, (const half *)&half_bits); }
+static float rounded_1(const float x) { return operand_value(operand_bits(x)); }
 static float8 rounded_8(const float8 x) {
     ushort8 half_bits;
     vstore_half8_rte(x, 0, (half *)&half_bits);
     return vload_half8(0, (const half *)&half_bits);
 }
 #define LOAD_QUAD(p) vloada_half4(0, (const __local half *)(p))
+#define LOAD_GLOBAL_QUAD(p) vloada_half4(0, (const __global half *)(p))
 #define STORE_QUAD(v, p) vstorea_half4_rte(v, 0, (__local half *)(p))
 #define STORE_STORED(v, p) vstore_half_rte(v, 0, (__local half *)(p))
 #endif
+#endif
+
+// What is summed: float32, or with STORED operands.
+#ifndef STORED
+#define STORED 0
+#endif
+#if STORED
+typedef stored summand;
+#define SUMMAND operand_value
+#else
+typedef float summand;
+#define SUMMAND(x) (x)
+#endif
+
+// What a pass through a recurrent layer saves for its way back: float32, or with COMPACT (one unit at a time) 16 bits in one of three
+// forms. GATE is a result of the sigmoid, in steps of 1/65535, SIGNED one of tanh, in steps of 1/32767: the derivatives near 1 live on
+// digits that neither bfloat16 nor float16 has there. OPERAND is what products and their sums read, also in the place of gates, and
+// what has no bounds.
+#ifndef COMPACT
+#define COMPACT 0
+#endif
+#if COMPACT
+typedef ushort saved;
+#define SAVE(S, FORM, v, p) SAVE_##FORM(v, p)
+#define RESTORE(S, FORM, p) RESTORE_##FORM(p)
+// The nearest integer ends up in the low bits; NaN becomes 0.
+#define FIXED_POINT(v, scale) ((ushort)as_uint(fma(v, scale, 12582912.0f)))
+#define SAVE_GATE(v, p) (*(p) = FIXED_POINT(v, 65535.0f))
+#define RESTORE_GATE(p) ((float)*(p) * (1.0f / 65535.0f))
+#define SAVE_SIGNED(v, p) (*(p) = FIXED_POINT(v, 32767.0f))
+#define RESTORE_SIGNED(p) ((float)as_short(*(p)) * (1.0f / 32767.0f))
+#define SAVE_OPERAND(v, p) (*(p) = operand_bits(v))
+#define RESTORE_OPERAND(p) operand_value(*(p))
+#else
+typedef float saved;
+#define SAVE(S, FORM, v, p) STORE_##S(v, p)
+#define RESTORE(S, FORM, p) LOAD_##S(p)
 #endif

@@ -18,7 +18,7 @@ __kernel void embedding_gather(INPUT(float, table), INPUT(int, rows), OUTPUT(flo
 
 // Block q sums the references order[q * block] ..< order[(q + 1) * block]. Segments that lie in it are done; of one
 // that began before it the sum goes to partial[2 q], of one that goes on behind it to partial[2 q + 1]. Item (d, q).
-__kernel void embedding_sum_blocks(INPUT(float, values), INPUT(int, order), INPUT(int, positions), INPUT(int, segments),
+__kernel void embedding_sum_blocks(INPUT(summand, values), INPUT(int, order), INPUT(int, positions), INPUT(int, segments),
                                    OUTPUT(float, sums), OUTPUT(float, partial), const int N, const int D, const int block) {
     BIND(values);
     BIND(order);
@@ -33,7 +33,7 @@ __kernel void embedding_sum_blocks(INPUT(float, values), INPUT(int, order), INPU
     while (s < last) {
         const int u = positions[order[s]], end = segments[u + 1], stop = min(last, end);
         float sum = 0.0f;
-        for (; s < stop; s++) sum += values[(size_t)order[s] * D + d];
+        for (; s < stop; s++) sum += SUMMAND(values[(size_t)order[s] * D + d]);
         if (segments[u] < first) partial[(size_t)(2 * q) * D + d] = sum;
         else if (end > last) partial[(size_t)(2 * q + 1) * D + d] = sum;
         else sums[(size_t)u * D + d] = sum;

@@ -52,38 +52,69 @@ INLINE float4 read_quad(const __global float *p, const int count, const int wide
     return (float4)(count > 0 ? p[0] : 0.0f, count > 1 ? p[1] : 0.0f, count > 2 ? p[2] : 0.0f, count > 3 ? p[3] : 0.0f);
 }
 
-// Whether a row's fourth, eighth, ... elements lie where a float4 may.
-INLINE int is_wide(const __global float *p, const int stride) { return (((size_t)p | (size_t)stride * 4) & 15) == 0; }
+// The same of what is stored as an operand.
+INLINE float4 read_stored_quad(const __global stored *p, const int count, const int wide) {
+    if (wide && count >= 4) return LOAD_GLOBAL_QUAD((const __global stored4 *)p);
+    return (float4)(count > 0 ? operand_value(p[0]) : 0.0f, count > 1 ? operand_value(p[1]) : 0.0f,
+                    count > 2 ? operand_value(p[2]) : 0.0f, count > 3 ? operand_value(p[3]) : 0.0f);
+}
+
+// Whether a row's fourth, eighth, ... elements of `bytes` lie where four of them may be read at once.
+INLINE int is_wide(const __global void *p, const int stride, const int bytes) {
+    return (((size_t)p | (size_t)stride * bytes) & (4 * bytes - 1)) == 0;
+}
 
 // Which quads of an operand's slabs an item brings: the lines of a slab are its k if the edge of the tile lies along the
 // operand's rows, else its rows or columns of c, and reads of one item are `step` lines apart.
 typedef struct {
-    const __global float *p;    // the first quad
     int line, step, place;      // of the first quad, place counted in values
     int stride, wide;
 } Reader;
 
-// x: the tile's first row or column at the slab's first k, of an operand [K, edge] if `along_edge`, else [edge, K]. A slab has
-// `depth` k, and `items` read it.
-INLINE Reader reader(const __global float *x, const int stride, const int along_edge, const int edge, const int depth, const int items,
-                     const int wide, const int item) {
+// For an operand [K, edge] if `along_edge`, else [edge, K]. A slab has `depth` k, and `items` read it. `wide`: quads may be read at once.
+INLINE Reader reader(const int stride, const int along_edge, const int edge, const int depth, const int items, const int wide,
+                     const int item) {
     const int quads = along_edge ? edge / 4 : depth / 4;
     Reader r;
     r.line = item / quads;
     r.place = item % quads * 4;
     r.step = items / quads;
     r.stride = stride;
-    r.wide = wide && is_wide(x, stride);
-    r.p = x + (size_t)r.line * stride + r.place;
+    r.wide = wide;
     return r;
 }
 
-// Of the slab, `lines` exist and `values` of each.
-INLINE void read_slab(float4 *quads, const int count, const Reader r, const int lines, const int values) {
-#pragma unroll
-    for (int i = 0; i < count; i++)
-        quads[i] = read_quad(r.p + (size_t)(i * r.step) * r.stride, r.line + i * r.step < lines ? values - r.place : 0, r.wide);
-}
+// From x, the first quad of the item's, on. Of the slab, `lines` exist and `values` of each.
+#define DEFINE_READ_SLAB(name, element, read)                                                                                        \
+    INLINE void name(float4 *quads, const int count, const __global element *x, const Reader r, const int lines, const int values) { \
+        _Pragma("unroll")                                                                                                            \
+        for (int i = 0; i < count; i++)                                                                                              \
+            quads[i] = read(x + (size_t)(i * r.step) * r.stride, r.line + i * r.step < lines ? values - r.place : 0, r.wide);        \
+    }
+DEFINE_READ_SLAB(read_slab, float, read_quad)
+DEFINE_READ_SLAB(read_stored_slab, stored, read_stored_quad)
+
+// Operands of products lie in global memory as float32, or as they are rounded to.
+#ifndef STORED_A
+#define STORED_A 0
+#endif
+#ifndef STORED_B
+#define STORED_B 0
+#endif
+#if STORED_A
+typedef stored element_a;
+#define READ_A read_stored_slab
+#else
+typedef float element_a;
+#define READ_A read_slab
+#endif
+#if STORED_B
+typedef stored element_b;
+#define READ_B read_stored_slab
+#else
+typedef float element_b;
+#define READ_B read_slab
+#endif
 
 #endif
 

@@ -25,23 +25,224 @@
 #define BLOCK_ROWS 8
 #endif
 
-#define DEFINE_GRU(F, S)                                                                                           \
-    /* A row of a unit from its sums u and its state h: returns the new one. Pointers at the unit; gates and       \
-       candidate may be null. */                                                                                   \
-    static F gru_cell_##S(const F ur, const F uz, const F un, const __global float *a, const __global float *bias, \
-                          const int H, const F h, __global float *gates, __global float *candidate) {              \
-        F r = activate_##S(RECURRENT_ACTIVATION, ur + LOAD_##S(a) + LOAD_##S(bias));                               \
-        F z = activate_##S(RECURRENT_ACTIVATION, uz + LOAD_##S(a + H) + LOAD_##S(bias + H));                       \
-        F q = un + LOAD_##S(bias + 3 * H);                                                                         \
-        F n = activate_##S(ACTIVATION, fma(r, q, LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H)));                   \
-        if (gates) {                                                                                               \
-            STORE_##S(r, gates);                                                                                   \
-            STORE_##S(z, gates + H);                                                                               \
-            STORE_##S(n, gates + 2 * H);                                                                           \
-        }                                                                                                          \
-        if (candidate) STORE_##S(q, candidate);                                                                    \
-        return fma(z, h - n, n);                                                                                   \
-    }                                                                                                              \
+#define DEFINE_GRU(F, S)                                                                                                  \
+    /* A row of a unit from its sums u and its state h: returns the new one. Pointers at the unit; gates and              \
+       candidate may be null. */                                                                                          \
+    static F gru_cell_##S(const F ur, const F uz, const F un, const __global float *a, const __global float *bias,        \
+                          const int H, const F h, __global saved *gates, __global saved *candidate) {                     \
+        F r = activate_##S(RECURRENT_ACTIVATION, ur + LOAD_##S(a) + LOAD_##S(bias));                                      \
+        F z = activate_##S(RECURRENT_ACTIVATION, uz + LOAD_##S(a + H) + LOAD_##S(bias + H));                              \
+        F q = un + LOAD_##S(bias + 3 * H);                                                                                \
+        F n = activate_##S(ACTIVATION, fma(r, q, LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H)));                          \
+        if (gates) {                                                                                                      \
+            SAVE(S, GATE, r, gates);                                                                                      \
+            SAVE(S, GATE, z, gates + H);                                                                                  \
+            SAVE(S, SIGNED, n, gates + 2 * H);                                                                            \
+        }                                                                                                                 \
+        if (candidate) SAVE(S, OPERAND, q, candidate);                                                                    \
+        return fma(z, h - n, n);                                                                                          \
+    }                                                                                                                     \
+    /* Not RESET_AFTER, first half: z is kept in `update`, r h(t - 1) in `candidate`. gates may be null. */               \
+    static void gru_cell_reset_##S(const F ur, const F uz, const __global float *a, const __global float *bias,           \
+                                   const int H, const F h, __global float *update, __global saved *gates,                 \
+                                   __global saved *candidate) {                                                           \
+        F r = activate_##S(RECURRENT_ACTIVATION, ur + LOAD_##S(a) + LOAD_##S(bias));                                      \
+        F z = activate_##S(RECURRENT_ACTIVATION, uz + LOAD_##S(a + H) + LOAD_##S(bias + H));                              \
+        STORE_##S(z, update);                                                                                             \
+        SAVE(S, OPERAND, r * h, candidate);                                                                               \
+        if (gates) {                                                                                                      \
+            SAVE(S, GATE, r, gates);                                                                                      \
+            SAVE(S, GATE, z, gates + H);                                                                                  \
+        }                                                                                                                 \
+    }                                                                                                                     \
+    /* Not RESET_AFTER, second half: un = W_hn (r h(t - 1)). Returns the new state. */                                    \
+    static F gru_cell_update_##S(const F un, const F z, const __global float *a, const __global float *bias,              \
+                                 const int H, const F h, __global saved *gates) {                                         \
+        F n = activate_##S(ACTIVATION, un + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H));                                \
+        if (gates) SAVE(S, SIGNED, n, gates + 2 * H);                                                                     \
+        return fma(z, h - n, n);                                                                                          \
+    }                                                                                                                     \
+    /* gates become gradients of the input side: z and n here, with RESET_AFTER also r, and candidate dn r.               \
+       carry leaves as the direct part dh z. */                                                                           \
+    static void gru_cell_backward_##S(const F dh, const F h, const int H, __global float *carry,                          \
+                                      __global saved *gates, __global saved *candidate) {                                 \
+        F z = RESTORE(S, GATE, gates + H), n = RESTORE(S, SIGNED, gates + 2 * H);                                         \
+        F dn = activate_backward_##S(ACTIVATION, n, dh * (1.0f - z));                                                     \
+        STORE_##S(dh * z, carry);                                                                                         \
+        SAVE(S, OPERAND, activate_backward_##S(RECURRENT_ACTIVATION, z, dh * (h - n)), gates + H);                        \
+        SAVE(S, OPERAND, dn, gates + 2 * H);                                                                              \
+        if (RESET_AFTER) {                                                                                                \
+            F r = RESTORE(S, GATE, gates);                                                                                \
+            SAVE(S, OPERAND, activate_backward_##S(RECURRENT_ACTIVATION, r, dn * RESTORE(S, OPERAND, candidate)), gates); \
+            SAVE(S, OPERAND, dn * r, candidate);                                                                          \
+        }                                                                                                                 \
+    }                                                                                                                     \
+    /* Not RESET_AFTER, second half; gradient: of r h(t - 1). */                                                          \
+    static void gru_cell_reset_backward_##S(const F gradient, const F h, __global float *carry,                           \
+                                            __global saved *gates) {                                                      \
+        F r = RESTORE(S, GATE, gates);                                                                                    \
+        SAVE(S, OPERAND, activate_backward_##S(RECURRENT_ACTIVATION, r, gradient * h), gates);                            \
+        STORE_##S(fma(gradient, r, LOAD_##S(carry)), carry);                                                              \
+    }
+DEFINE_GRU(float, 1)
+
+#if FAMILY != CPU_FAMILY
+// For the plans of recurrent.cl. `state` is z between the halves of a step, on the way back the carried dh.
+#define CELL_GATES 3
+#define CELL_PHASES (RESET_AFTER ? 1 : 2)
+#define CELL_CARRIES 1              // dh(t - 1) is the product and dh z
+
+typedef float before_step;          // h(t - 1) is in y
+#define BEFORE_STEP(p) (*(p))
+
+static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
+                          const int H, const float h, __global float *state, __global saved *gates,
+                          __global saved *kept) {
+    if (RESET_AFTER) return gru_cell_1(u[0], u[1], u[2], a, bias, H, h, gates, kept);
+    if (part == 1) return gru_cell_update_1(u[2], *state, a, bias, H, h, gates);
+    gru_cell_reset_1(u[0], u[1], a, bias, H, h, state, gates, kept);
+    return 0.0f;
+}
+
+static void cell_backward(const int part, const float d, const float before, const int H, __global float *state,
+                          __global saved *gates, __global saved *kept) {
+    if (part == 0)
+        gru_cell_backward_1(d, before, H, state, gates, kept);
+    else
+        gru_cell_reset_backward_1(d, before, state, gates);
+}
+
+#ifndef PLAN
+// RESET_AFTER: the whole cell from product = W_hh h(t - 1) [B, 3H]. `projection` without `positions`: the rows of this step. With a
+// mask the rows of previous_h that the next step multiplies are written, of the first `running_on` sequences.
+__kernel void gru_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
+                       const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
+                       OUTPUT(saved, gates), OUTPUT(saved, previous_h), INPUT(float, mask), const int running_on,
+                       OUTPUT(saved, candidate)) {
+    BIND(projection);
+    BIND(positions);
+    BIND(bias);
+    BIND(product);
+    BIND(mask);
+    BIND(y);
+    BIND(h_state);
+    BIND(gates);
+    BIND(previous_h);
+    BIND(candidate);
+    const int j = get_global_id(0), b = get_global_id(1);
+    if (j >= H || b >= active) return;
+    const int m = n0 + b;
+    const size_t at = (size_t)m * H + j, state = (size_t)b * H + j;
+    const __global float *u = product + (size_t)b * 3 * H + j;
+    const float h = h_state[state];
+    const float next = gru_cell_1(u[0], u[H], u[2 * H], projection + (size_t)(positions ? positions[m] : b) * 3 * H + j, bias + j, H, h,
+                                  AT(gates, (size_t)m * 3 * H + j), AT(candidate, at));
+    if (previous_h && !mask) SAVE(1, OPERAND, h, previous_h + at);
+    if (mask && b < running_on) SAVE(1, OPERAND, mask[state] * next, previous_h + (size_t)(m + active) * H + j);
+    y[at] = next;
+    h_state[state] = next;
+}
+
+// Not RESET_AFTER, first half: product [B, 3H] holds u_r, u_z; z is kept in its place. W_hh multiplied `h_state`, with a mask the
+// product of both.
+__kernel void gru_reset(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), OUTPUT(float, product),
+                        const int n0, const int active, const int H, INPUT(float, h_state), INPUT(float, mask),
+                        OUTPUT(saved, gates), OUTPUT(saved, candidate)) {
+    BIND(projection);
+    BIND(positions);
+    BIND(bias);
+    BIND(product);
+    BIND(h_state);
+    BIND(mask);
+    BIND(gates);
+    BIND(candidate);
+    const int j = get_global_id(0), b = get_global_id(1);
+    if (j >= H || b >= active) return;
+    const int m = n0 + b;
+    const size_t state = (size_t)b * H + j;
+    __global float *u = product + (size_t)b * 3 * H + j;
+    gru_cell_reset_1(u[0], u[H], projection + (size_t)(positions ? positions[m] : b) * 3 * H + j, bias + j, H,
+                     mask ? mask[state] * h_state[state] : h_state[state], u + H, AT(gates, (size_t)m * 3 * H + j),
+                     candidate + (size_t)m * H + j);
+}
+
+// Not RESET_AFTER, second half: product now holds z and W_hn (r h(t - 1)). A mask as in gru_step.
+__kernel void gru_update(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
+                         const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
+                         OUTPUT(saved, gates), OUTPUT(saved, previous_h), INPUT(float, mask), const int running_on) {
+    BIND(projection);
+    BIND(mask);
+    BIND(positions);
+    BIND(bias);
+    BIND(product);
+    BIND(y);
+    BIND(h_state);
+    BIND(gates);
+    BIND(previous_h);
+    const int j = get_global_id(0), b = get_global_id(1);
+    if (j >= H || b >= active) return;
+    const int m = n0 + b;
+    const size_t at = (size_t)m * H + j, state = (size_t)b * H + j;
+    const __global float *u = product + (size_t)b * 3 * H + j;
+    const float h = h_state[state];
+    const float next = gru_cell_update_1(u[2 * H], u[H], projection + (size_t)(positions ? positions[m] : b) * 3 * H + j, bias + j, H, h,
+                                         AT(gates, (size_t)m * 3 * H + j));
+    if (previous_h && !mask) SAVE(1, OPERAND, h, previous_h + at);
+    if (mask && b < running_on) SAVE(1, OPERAND, mask[state] * next, previous_h + (size_t)(m + active) * H + j);
+    y[at] = next;
+    h_state[state] = next;
+}
+
+// First half of the backward step. gates (r, z, n) become gradients of the input side: z and n here, and with
+// RESET_AFTER also r; then du [B, 3H] gets those of the recurrent side and candidate dn r.
+// carry [B, H] enters as dh and leaves as its direct part dh z. `previous_rows`: h(t - 1), row b; null is 0. With a mask the part of dh that
+// came through W_hh, in the `running_on` sequences that have a next step, is still apart, in `through` [B, H].
+__kernel void gru_step_backward(INPUT(float, dy), INPUT(float, previous_rows), INPUT(float, mask), INPUT(float, through),
+                                const int n0, const int active, const int running_on, const int H, OUTPUT(float, carry),
+                                OUTPUT(saved, gates), OUTPUT(saved, candidate), OUTPUT(saved, du)) {
+    BIND(dy);
+    BIND(previous_rows);
+    BIND(mask);
+    BIND(through);
+    BIND(carry);
+    BIND(gates);
+    BIND(candidate);
+    BIND(du);
+    const int j = get_global_id(0), b = get_global_id(1);
+    if (j >= H || b >= active) return;
+    const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
+    __global saved *d = gates + (size_t)(n0 + b) * 3 * H + j;
+    float dh = carry[state];
+    if (mask && b < running_on) dh = fma(mask[state], through[state], dh);
+    if (dy) dh += dy[at];
+    gru_cell_backward_1(dh, previous_rows ? previous_rows[state] : 0.0f, H, carry + state, d, AT(candidate, at));
+#if RESET_AFTER
+    __global saved *u = du + (size_t)b * 3 * H + j;
+    u[0] = d[0];
+    u[H] = d[H];
+    u[2 * H] = candidate[at];
+#endif
+}
+
+// Not RESET_AFTER, second half: dreset [B, H] = W_hn^T dn, the gradient of r h(t - 1) or of the masked one.
+__kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_rows), INPUT(float, mask), const int n0,
+                                 const int active, const int H, OUTPUT(float, carry), OUTPUT(saved, gates)) {
+    BIND(dreset);
+    BIND(previous_rows);
+    BIND(mask);
+    BIND(carry);
+    BIND(gates);
+    const int j = get_global_id(0), b = get_global_id(1);
+    if (j >= H || b >= active) return;
+    const size_t state = (size_t)b * H + j;
+    gru_cell_reset_backward_1(mask ? mask[state] * dreset[state] : dreset[state], previous_rows ? previous_rows[state] : 0.0f, carry + state,
+                              gates + (size_t)(n0 + b) * 3 * H + j);
+}
+#endif
+#endif
+
+#if FAMILY != GPU_FAMILY
+#define DEFINE_GRU_ROWS(F, S)                                                                                      \
     /* All pointers at one unit of one row; gates, previous_h and candidate may be null. */                        \
     static void gru_forward_##S(const __global float *a, const __global float *u, const __global float *bias,      \
                                 const int H, __global float *y, __global float *h_state, __global float *gates,    \
@@ -51,26 +252,6 @@
         if (previous_h) STORE_##S(h, previous_h);                                                                  \
         STORE_##S(next, y);                                                                                        \
         STORE_##S(next, h_state);                                                                                  \
-    }                                                                                                              \
-    /* Not RESET_AFTER, first half: z is kept in `update`, r h(t - 1) in `candidate`. gates may be null. */        \
-    static void gru_cell_reset_##S(const F ur, const F uz, const __global float *a, const __global float *bias,    \
-                                   const int H, const F h, __global float *update, __global float *gates,          \
-                                   __global float *candidate) {                                                    \
-        F r = activate_##S(RECURRENT_ACTIVATION, ur + LOAD_##S(a) + LOAD_##S(bias));                               \
-        F z = activate_##S(RECURRENT_ACTIVATION, uz + LOAD_##S(a + H) + LOAD_##S(bias + H));                       \
-        STORE_##S(z, update);                                                                                      \
-        STORE_##S(r * h, candidate);                                                                               \
-        if (gates) {                                                                                               \
-            STORE_##S(r, gates);                                                                                   \
-            STORE_##S(z, gates + H);                                                                               \
-        }                                                                                                          \
-    }                                                                                                              \
-    /* Not RESET_AFTER, second half: un = W_hn (r h(t - 1)). Returns the new state. */                             \
-    static F gru_cell_update_##S(const F un, const F z, const __global float *a, const __global float *bias,       \
-                                 const int H, const F h, __global float *gates) {                                  \
-        F n = activate_##S(ACTIVATION, un + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H));                         \
-        if (gates) STORE_##S(n, gates + 2 * H);                                                                    \
-        return fma(z, h - n, n);                                                                                   \
     }                                                                                                              \
     /* Not RESET_AFTER, first half: z takes the place of u_z. */                                                   \
     static void gru_reset_##S(const __global float *a, __global float *u, const __global float *bias,              \
@@ -88,185 +269,23 @@
         STORE_##S(next, y);                                                                                        \
         STORE_##S(next, h_state);                                                                                  \
     }                                                                                                              \
-    /* gates become gradients of the input side: z and n here, with RESET_AFTER also r, and candidate dn r.        \
-       carry leaves as the direct part dh z. */                                                                    \
-    static void gru_cell_backward_##S(const F dh, const __global float *previous_h, const int H,                   \
-                                      __global float *carry, __global float *gates, __global float *candidate) {   \
-        F z = LOAD_##S(gates + H), n = LOAD_##S(gates + 2 * H), h = LOAD_##S(previous_h);                          \
-        F dn = activate_backward_##S(ACTIVATION, n, dh * (1.0f - z));                                              \
-        STORE_##S(dh * z, carry);                                                                                  \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, z, dh * (h - n)), gates + H);                        \
-        STORE_##S(dn, gates + 2 * H);                                                                              \
-        if (RESET_AFTER) {                                                                                         \
-            F r = LOAD_##S(gates);                                                                                 \
-            STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, r, dn * LOAD_##S(candidate)), gates);            \
-            STORE_##S(dn * r, candidate);                                                                          \
-        }                                                                                                          \
-    }                                                                                                              \
     /* carry enters as dh without dy, which may be null. */                                                        \
     static void gru_backward_##S(const __global float *dy, const __global float *previous_h, const int H,          \
                                  __global float *carry, __global float *gates, __global float *candidate) {        \
         F dh = LOAD_##S(carry);                                                                                    \
         if (dy) dh += LOAD_##S(dy);                                                                                \
-        gru_cell_backward_##S(dh, previous_h, H, carry, gates, candidate);                                         \
-    }                                                                                                              \
-    /* Not RESET_AFTER, second half; gradient: of r h(t - 1). */                                                   \
-    static void gru_cell_reset_backward_##S(const F gradient, const __global float *previous_h, const int H,       \
-                                            __global float *carry, __global float *gates) {                        \
-        F r = LOAD_##S(gates);                                                                                     \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, r, gradient * LOAD_##S(previous_h)), gates);         \
-        STORE_##S(fma(gradient, r, LOAD_##S(carry)), carry);                                                       \
+        gru_cell_backward_##S(dh, LOAD_##S(previous_h), H, carry, gates, candidate);                               \
     }                                                                                                              \
     static void gru_reset_backward_##S(const __global float *dreset, const __global float *previous_h,             \
                                        const int H, __global float *carry, __global float *gates) {                \
-        gru_cell_reset_backward_##S(LOAD_##S(dreset), previous_h, H, carry, gates);                                \
+        gru_cell_reset_backward_##S(LOAD_##S(dreset), LOAD_##S(previous_h), carry, gates);                         \
     }
-DEFINE_GRU(float, 1)
 DEFINE_GRU(float16, 16)
-#if FAMILY != GPU_FAMILY
 DEFINE_GRU(float16, T)
-#endif
+DEFINE_GRU_ROWS(float, 1)
+DEFINE_GRU_ROWS(float16, 16)
+DEFINE_GRU_ROWS(float16, T)
 
-#if FAMILY != CPU_FAMILY
-// For the plans of recurrent.cl. `state` is z between the halves of a step, on the way back the carried dh.
-#define CELL_GATES 3
-#define CELL_PHASES (RESET_AFTER ? 1 : 2)
-#define CELL_CARRIES 1              // dh(t - 1) is the product and dh z
-
-static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
-                          const int H, const float h, __global float *state, __global float *gates,
-                          __global float *kept) {
-    if (RESET_AFTER) return gru_cell_1(u[0], u[1], u[2], a, bias, H, h, gates, kept);
-    if (part == 1) return gru_cell_update_1(u[2], *state, a, bias, H, h, gates);
-    gru_cell_reset_1(u[0], u[1], a, bias, H, h, state, gates, kept);
-    return 0.0f;
-}
-
-static void cell_backward(const int part, const float d, const __global float *before, const int H,
-                          __global float *state, __global float *gates, __global float *kept) {
-    if (part == 0)
-        gru_cell_backward_1(d, before, H, state, gates, kept);
-    else
-        gru_cell_reset_backward_1(d, before, H, state, gates);
-}
-
-#ifndef PLAN
-// RESET_AFTER: the whole cell from product = W_hh h(t - 1) [B, 3H]. With a mask the rows of previous_h that the next step
-// multiplies are written, of the first `running_on` sequences.
-__kernel void gru_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
-                       const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
-                       OUTPUT(float, gates), OUTPUT(float, previous_h), INPUT(float, mask), const int running_on,
-                       OUTPUT(float, candidate)) {
-    BIND(projection);
-    BIND(positions);
-    BIND(bias);
-    BIND(product);
-    BIND(mask);
-    BIND(y);
-    BIND(h_state);
-    BIND(gates);
-    BIND(previous_h);
-    BIND(candidate);
-    const int j = get_global_id(0), b = get_global_id(1);
-    if (j >= H || b >= active) return;
-    const int m = n0 + b;
-    const size_t at = (size_t)m * H + j, state = (size_t)b * H + j;
-    gru_forward_1(projection + (size_t)(positions ? positions[m] : m) * 3 * H + j, product + (size_t)b * 3 * H + j,
-                  bias + j, H, y + at, h_state + state, AT(gates, (size_t)m * 3 * H + j), mask ? 0 : AT(previous_h, at),
-                  AT(candidate, at));
-    if (mask && b < running_on) previous_h[(size_t)(m + active) * H + j] = mask[state] * y[at];
-}
-
-// Not RESET_AFTER, first half: product [B, 3H] holds u_r, u_z; z is kept in its place. `h_state`: what W_hh multiplied.
-__kernel void gru_reset(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), OUTPUT(float, product),
-                        const int n0, const int active, const int H, INPUT(float, h_state), OUTPUT(float, gates),
-                        OUTPUT(float, candidate)) {
-    BIND(projection);
-    BIND(positions);
-    BIND(bias);
-    BIND(product);
-    BIND(h_state);
-    BIND(gates);
-    BIND(candidate);
-    const int j = get_global_id(0), b = get_global_id(1);
-    if (j >= H || b >= active) return;
-    const int m = n0 + b;
-    gru_reset_1(projection + (size_t)(positions ? positions[m] : m) * 3 * H + j, product + (size_t)b * 3 * H + j,
-                bias + j, H, h_state + (size_t)b * H + j, AT(gates, (size_t)m * 3 * H + j),
-                candidate + (size_t)m * H + j);
-}
-
-// Not RESET_AFTER, second half: product now holds z and W_hn (r h(t - 1)). A mask as in gru_step.
-__kernel void gru_update(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
-                         const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
-                         OUTPUT(float, gates), OUTPUT(float, previous_h), INPUT(float, mask), const int running_on) {
-    BIND(projection);
-    BIND(mask);
-    BIND(positions);
-    BIND(bias);
-    BIND(product);
-    BIND(y);
-    BIND(h_state);
-    BIND(gates);
-    BIND(previous_h);
-    const int j = get_global_id(0), b = get_global_id(1);
-    if (j >= H || b >= active) return;
-    const int m = n0 + b;
-    const size_t at = (size_t)m * H + j, state = (size_t)b * H + j;
-    gru_update_1(projection + (size_t)(positions ? positions[m] : m) * 3 * H + j, product + (size_t)b * 3 * H + j,
-                 bias + j, H, y + at, h_state + state, AT(gates, (size_t)m * 3 * H + j), mask ? 0 : AT(previous_h, at));
-    if (mask && b < running_on) previous_h[(size_t)(m + active) * H + j] = mask[state] * y[at];
-}
-
-// First half of the backward step. gates (r, z, n) become gradients of the input side: z and n here, and with
-// RESET_AFTER also r; then du [B, 3H] gets those of the recurrent side and candidate dn r.
-// carry [B, H] enters as dh and leaves as its direct part dh z. `previous_rows`: h(t - 1), row b. With a mask the part of dh that
-// came through W_hh, in the `running_on` sequences that have a next step, is still apart, in `through` [B, H].
-__kernel void gru_step_backward(INPUT(float, dy), INPUT(float, previous_rows), INPUT(float, mask), INPUT(float, through),
-                                const int n0, const int active, const int running_on, const int H, OUTPUT(float, carry),
-                                OUTPUT(float, gates), OUTPUT(float, candidate), OUTPUT(float, du)) {
-    BIND(dy);
-    BIND(previous_rows);
-    BIND(mask);
-    BIND(through);
-    BIND(carry);
-    BIND(gates);
-    BIND(candidate);
-    BIND(du);
-    const int j = get_global_id(0), b = get_global_id(1);
-    if (j >= H || b >= active) return;
-    const size_t at = (size_t)(n0 + b) * H + j, state = (size_t)b * H + j;
-    __global float *d = gates + (size_t)(n0 + b) * 3 * H + j;
-    float dh = carry[state];
-    if (mask && b < running_on) dh = fma(mask[state], through[state], dh);
-    if (dy) dh += dy[at];
-    gru_cell_backward_1(dh, previous_rows + state, H, carry + state, d, AT(candidate, at));
-#if RESET_AFTER
-    __global float *u = du + (size_t)b * 3 * H + j;
-    u[0] = d[0];
-    u[H] = d[H];
-    u[2 * H] = candidate[at];
-#endif
-}
-
-// Not RESET_AFTER, second half: dreset [B, H] = W_hn^T dn, the gradient of r h(t - 1) or of the masked one.
-__kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_rows), INPUT(float, mask), const int n0,
-                                 const int active, const int H, OUTPUT(float, carry), OUTPUT(float, gates)) {
-    BIND(dreset);
-    BIND(previous_rows);
-    BIND(mask);
-    BIND(carry);
-    BIND(gates);
-    const int j = get_global_id(0), b = get_global_id(1);
-    if (j >= H || b >= active) return;
-    const size_t state = (size_t)b * H + j;
-    gru_cell_reset_backward_1(mask ? mask[state] * dreset[state] : dreset[state], previous_rows + state, H, carry + state,
-                              gates + (size_t)(n0 + b) * 3 * H + j);
-}
-#endif
-#endif
-
-#if FAMILY != GPU_FAMILY
 // `panels`: W_hh^T packed, all three blocks [ceil(3H / 32)][H][32] with RESET_AFTER, else the blocks r, z
 // [ceil(2H / 32)][H][32] and in `panels_n` the block n [ceil(H / 32)][H][32]; `product` [B, 3H] is scratch.
 // Without RESET_AFTER `candidate` is never null.

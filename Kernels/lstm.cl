@@ -22,71 +22,46 @@
 #define BLOCK_ROWS 8
 #endif
 
-#define DEFINE_LSTM(F, S)                                                                                            \
-    /* A row of a unit from its sums u: returns hidden. Pointers at the unit; c_state enters as c(t - 1) and leaves  \
-       as c. gates and cells may be null. */                                                                         \
-    static F lstm_cell_##S(const F ui, const F uf, const F ug, const F uo, const __global float *a,                  \
-                           const __global float *bias, const int H, __global float *c_state, __global float *gates,  \
-                           __global float *cells) {                                                                  \
-        F i = ui + LOAD_##S(a) + LOAD_##S(bias);                                                                     \
-        F f = uf + LOAD_##S(a + H) + LOAD_##S(bias + H);                                                             \
-        F g = ug + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H);                                                     \
-        F o = uo + LOAD_##S(a + 3 * H) + LOAD_##S(bias + 3 * H);                                                     \
-        i = activate_##S(RECURRENT_ACTIVATION, i);                                                                   \
-        f = activate_##S(RECURRENT_ACTIVATION, f);                                                                   \
-        g = activate_##S(ACTIVATION, g);                                                                             \
-        o = activate_##S(RECURRENT_ACTIVATION, o);                                                                   \
-        F c = fma(f, LOAD_##S(c_state), i * g);                                                                      \
-        if (gates) {                                                                                                 \
-            STORE_##S(i, gates);                                                                                     \
-            STORE_##S(f, gates + H);                                                                                 \
-            STORE_##S(g, gates + 2 * H);                                                                             \
-            STORE_##S(o, gates + 3 * H);                                                                             \
-        }                                                                                                            \
-        if (cells) STORE_##S(c, cells);                                                                              \
-        STORE_##S(c, c_state);                                                                                       \
-        return o * activate_##S(ACTIVATION, c);                                                                      \
-    }                                                                                                                \
-    /* All pointers at one unit of one row. previous_h may be null, h_state too (with a projection). */              \
-    static void lstm_forward_##S(const __global float *a, const __global float *u, const __global float *bias,       \
-                                 const int H, __global float *c_state, __global float *gates,                        \
-                                 __global float *cells, __global float *output, __global float *h_state,             \
-                                 __global float *previous_h) {                                                       \
-        F hidden = lstm_cell_##S(LOAD_##S(u), LOAD_##S(u + H), LOAD_##S(u + 2 * H), LOAD_##S(u + 3 * H), a, bias, H, \
-                                 c_state, gates, cells);                                                             \
-        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                                    \
-        if (h_state) STORE_##S(hidden, h_state);                                                                     \
-        STORE_##S(hidden, output);                                                                                   \
-    }                                                                                                                \
-    /* gates enter activated and leave as gradients of their sums; c_carry enters as dc and leaves as                \
-       dc(t - 1). previous_c may be null. */                                                                         \
-    static void lstm_cell_backward_##S(const F dh, const __global float *cells, const __global float *previous_c,    \
-                                       const int H, __global float *c_carry, __global float *gates) {                \
-        F i = LOAD_##S(gates), f = LOAD_##S(gates + H), g = LOAD_##S(gates + 2 * H);                                 \
-        F o = LOAD_##S(gates + 3 * H);                                                                               \
-        F before = 0.0f;                                                                                             \
-        if (previous_c) before = LOAD_##S(previous_c);                                                               \
-        F fc = activate_##S(ACTIVATION, LOAD_##S(cells));                                                            \
-        F dc = LOAD_##S(c_carry) + activate_backward_##S(ACTIVATION, fc, dh * o);                                    \
-        STORE_##S(dc * f, c_carry);                                                                                  \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, i, dc * g), gates);                                    \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, f, dc * before), gates + H);                           \
-        STORE_##S(activate_backward_##S(ACTIVATION, g, dc * i), gates + 2 * H);                                      \
-        STORE_##S(activate_backward_##S(RECURRENT_ACTIVATION, o, dh * fc), gates + 3 * H);                           \
-    }                                                                                                                \
-    /* dy may be null. */                                                                                            \
-    static void lstm_backward_##S(const __global float *dy, const __global float *dhidden,                           \
-                                  const __global float *cells, const __global float *previous_c, const int H,        \
-                                  __global float *c_carry, __global float *gates) {                                  \
-        F dh = LOAD_##S(dhidden);                                                                                    \
-        if (dy) dh += LOAD_##S(dy);                                                                                  \
-        lstm_cell_backward_##S(dh, cells, previous_c, H, c_carry, gates);                                            \
+#define DEFINE_LSTM(F, S)                                                                                           \
+    /* A row of a unit from its sums u: returns hidden. Pointers at the unit; c_state enters as c(t - 1) and leaves \
+       as c. gates and cells may be null. */                                                                        \
+    static F lstm_cell_##S(const F ui, const F uf, const F ug, const F uo, const __global float *a,                 \
+                           const __global float *bias, const int H, __global float *c_state, __global saved *gates, \
+                           __global saved *cells) {                                                                 \
+        F i = ui + LOAD_##S(a) + LOAD_##S(bias);                                                                    \
+        F f = uf + LOAD_##S(a + H) + LOAD_##S(bias + H);                                                            \
+        F g = ug + LOAD_##S(a + 2 * H) + LOAD_##S(bias + 2 * H);                                                    \
+        F o = uo + LOAD_##S(a + 3 * H) + LOAD_##S(bias + 3 * H);                                                    \
+        i = activate_##S(RECURRENT_ACTIVATION, i);                                                                  \
+        f = activate_##S(RECURRENT_ACTIVATION, f);                                                                  \
+        g = activate_##S(ACTIVATION, g);                                                                            \
+        o = activate_##S(RECURRENT_ACTIVATION, o);                                                                  \
+        F c = fma(f, LOAD_##S(c_state), i * g);                                                                     \
+        if (gates) {                                                                                                \
+            SAVE(S, GATE, i, gates);                                                                                \
+            SAVE(S, GATE, f, gates + H);                                                                            \
+            SAVE(S, SIGNED, g, gates + 2 * H);                                                                      \
+            SAVE(S, GATE, o, gates + 3 * H);                                                                        \
+        }                                                                                                           \
+        if (cells) SAVE(S, OPERAND, c, cells);                                                                      \
+        STORE_##S(c, c_state);                                                                                      \
+        return o * activate_##S(ACTIVATION, c);                                                                     \
+    }                                                                                                               \
+    /* gates enter activated and leave as gradients of their sums; c_carry enters as dc and leaves as               \
+       dc(t - 1). before: c(t - 1). */                                                                              \
+    static void lstm_cell_backward_##S(const F dh, const __global saved *cells, const F before, const int H,        \
+                                       __global float *c_carry, __global saved *gates) {                            \
+        F i = RESTORE(S, GATE, gates), f = RESTORE(S, GATE, gates + H), g = RESTORE(S, SIGNED, gates + 2 * H);      \
+        F o = RESTORE(S, GATE, gates + 3 * H);                                                                      \
+        F fc = activate_##S(ACTIVATION, RESTORE(S, OPERAND, cells));                                                \
+        F dc = LOAD_##S(c_carry) + activate_backward_##S(ACTIVATION, fc, dh * o);                                   \
+        STORE_##S(dc * f, c_carry);                                                                                 \
+        SAVE(S, OPERAND, activate_backward_##S(RECURRENT_ACTIVATION, i, dc * g), gates);                            \
+        SAVE(S, OPERAND, activate_backward_##S(RECURRENT_ACTIVATION, f, dc * before), gates + H);                   \
+        SAVE(S, OPERAND, activate_backward_##S(ACTIVATION, g, dc * i), gates + 2 * H);                              \
+        SAVE(S, OPERAND, activate_backward_##S(RECURRENT_ACTIVATION, o, dh * fc), gates + 3 * H);                   \
     }
 DEFINE_LSTM(float, 1)
-DEFINE_LSTM(float16, 16)
-#if FAMILY != GPU_FAMILY
-DEFINE_LSTM(float16, T)
-#endif
 
 #if FAMILY != CPU_FAMILY
 // For the plans of recurrent.cl.
@@ -94,24 +69,34 @@ DEFINE_LSTM(float16, T)
 #define CELL_PHASES 1
 #define CELL_CARRIES 0              // dh(t - 1) is the product alone
 
+typedef saved before_step;          // c(t - 1) is among the cells
+#define BEFORE_STEP(p) RESTORE(1, OPERAND, p)
+
 static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
-                          const int H, const float h, __global float *state, __global float *gates,
-                          __global float *kept) {
+                          const int H, const float h, __global float *state, __global saved *gates,
+                          __global saved *kept) {
     return lstm_cell_1(u[0], u[1], u[2], u[3], a, bias, H, state, gates, kept);
 }
 
-static void cell_backward(const int part, const float d, const __global float *before, const int H,
-                          __global float *state, __global float *gates, __global float *kept) {
+static void cell_backward(const int part, const float d, const float before, const int H, __global float *state,
+                          __global saved *gates, __global saved *kept) {
     lstm_cell_backward_1(d, kept, before, H, state, gates);
 }
 
 #ifndef PLAN
-// `output` [N, H]: y without a projection (h_state and previous_h are then written too), hidden with one. With a mask the rows of
-// previous_h that the next step multiplies are written, of the first `running_on` sequences.
+#if PROJECTED
+typedef saved output_value;
+#else
+typedef float output_value;
+#endif
+
+// `projection` without `positions`: the rows of this step. `output` [N, H]: y without a projection of h (h_state and previous_h are
+// then written too), hidden with one. With a mask the rows of previous_h that the next step multiplies are written, of the first
+// `running_on` sequences.
 __kernel void lstm_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
-                        const int n0, const int active, const int H, OUTPUT(float, output), OUTPUT(float, h_state),
-                        OUTPUT(float, c_state), OUTPUT(float, gates), OUTPUT(float, previous_h),
-                        OUTPUT(float, cells), INPUT(float, mask), const int running_on) {
+                        const int n0, const int active, const int H, OUTPUT(output_value, output), OUTPUT(float, h_state),
+                        OUTPUT(float, c_state), OUTPUT(saved, gates), OUTPUT(saved, previous_h),
+                        OUTPUT(saved, cells), INPUT(float, mask), const int running_on) {
     BIND(projection);
     BIND(positions);
     BIND(bias);
@@ -127,27 +112,32 @@ __kernel void lstm_step(INPUT(float, projection), INPUT(int, positions), INPUT(f
     if (j >= H || b >= active) return;
     const int n = n0 + b;
     const size_t at = (size_t)n * H + j, state = (size_t)b * H + j;
-    lstm_forward_1(projection + (size_t)(positions ? positions[n] : n) * 4 * H + j, product + (size_t)b * 4 * H + j,
-                   bias + j, H, c_state + state, AT(gates, (size_t)n * 4 * H + j), AT(cells, at), output + at,
+    const __global float *u = product + (size_t)b * 4 * H + j;
+    const float hidden = lstm_cell_1(u[0], u[H], u[2 * H], u[3 * H], projection + (size_t)(positions ? positions[n] : b) * 4 * H + j,
+                                     bias + j, H, c_state + state, AT(gates, (size_t)n * 4 * H + j), AT(cells, at));
 #if PROJECTED
-                   0, 0);
+    SAVE(1, OPERAND, hidden, output + at);
 #else
-                   h_state + state, mask ? 0 : AT(previous_h, at));
-    if (mask && b < running_on) previous_h[(size_t)(n + active) * H + j] = mask[state] * output[at];
+    if (previous_h && !mask) SAVE(1, OPERAND, h_state[state], previous_h + at);
+    if (mask && b < running_on) SAVE(1, OPERAND, mask[state] * hidden, previous_h + (size_t)(n + active) * H + j);
+    h_state[state] = hidden;
+    output[at] = hidden;
 #endif
 }
 
 // `dhidden` row b: without a projection the carry dh (dy is added here), with one W_hr^T (dy + carry) and dy
-// is null. `previous_rows`: c(t - 1), row b. c_carry [B, H] enters as dc and leaves as dc(t - 1). `mask`, null with a
-// projection, multiplies the carry of the `running_on` sequences that have a next step.
-__kernel void lstm_step_backward(INPUT(float, dy), INPUT(float, dhidden), INPUT(float, cells),
-                                 INPUT(float, previous_rows), const int n0, const int active, const int H,
-                                 OUTPUT(float, c_carry), OUTPUT(float, gates), INPUT(float, mask),
+// is null. `previous_rows`: c(t - 1), row b; null in the first step, which starts from c0 [B, H], or 0 if that is null too.
+// c_carry [B, H] enters as dc and leaves as dc(t - 1). `mask`, null with a projection, multiplies the carry of the `running_on`
+// sequences that have a next step.
+__kernel void lstm_step_backward(INPUT(float, dy), INPUT(float, dhidden), INPUT(saved, cells),
+                                 INPUT(saved, previous_rows), INPUT(float, c0), const int n0, const int active, const int H,
+                                 OUTPUT(float, c_carry), OUTPUT(saved, gates), INPUT(float, mask),
                                  const int running_on) {
     BIND(dy);
     BIND(dhidden);
     BIND(cells);
     BIND(previous_rows);
+    BIND(c0);
     BIND(mask);
     BIND(c_carry);
     BIND(gates);
@@ -158,12 +148,41 @@ __kernel void lstm_step_backward(INPUT(float, dy), INPUT(float, dhidden), INPUT(
     float dh = dhidden[state];
     if (mask && b < running_on) dh *= mask[state];
     if (dy) dh += dy[at];
-    lstm_cell_backward_1(dh, cells + at, AT(previous_rows, state), H, c_carry + state, gates + (size_t)n * 4 * H + j);
+    const float before = previous_rows ? RESTORE(1, OPERAND, previous_rows + state) : c0 ? c0[state] : 0.0f;
+    lstm_cell_backward_1(dh, cells + at, before, H, c_carry + state, gates + (size_t)n * 4 * H + j);
 }
 #endif
 #endif
 
 #if FAMILY != GPU_FAMILY
+#define DEFINE_LSTM_ROWS(F, S)                                                                                       \
+    /* All pointers at one unit of one row. previous_h may be null, h_state too (with a projection). */              \
+    static void lstm_forward_##S(const __global float *a, const __global float *u, const __global float *bias,       \
+                                 const int H, __global float *c_state, __global float *gates,                        \
+                                 __global float *cells, __global float *output, __global float *h_state,             \
+                                 __global float *previous_h) {                                                       \
+        F hidden = lstm_cell_##S(LOAD_##S(u), LOAD_##S(u + H), LOAD_##S(u + 2 * H), LOAD_##S(u + 3 * H), a, bias, H, \
+                                 c_state, gates, cells);                                                             \
+        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                                    \
+        if (h_state) STORE_##S(hidden, h_state);                                                                     \
+        STORE_##S(hidden, output);                                                                                   \
+    }                                                                                                                \
+    /* dy and previous_c may be null. */                                                                             \
+    static void lstm_backward_##S(const __global float *dy, const __global float *dhidden,                           \
+                                  const __global float *cells, const __global float *previous_c, const int H,        \
+                                  __global float *c_carry, __global float *gates) {                                  \
+        F dh = LOAD_##S(dhidden);                                                                                    \
+        if (dy) dh += LOAD_##S(dy);                                                                                  \
+        F before = 0.0f;                                                                                             \
+        if (previous_c) before = LOAD_##S(previous_c);                                                               \
+        lstm_cell_backward_##S(dh, cells, before, H, c_carry, gates);                                                \
+    }
+DEFINE_LSTM(float16, 16)
+DEFINE_LSTM(float16, T)
+DEFINE_LSTM_ROWS(float, 1)
+DEFINE_LSTM_ROWS(float16, 16)
+DEFINE_LSTM_ROWS(float16, T)
+
 // `panels`: W_hh^T packed [ceil(4H / 32)][R][32]; `down`: W_hr^T packed [ceil(R / 32)][H][32];
 // `product` [B, 4H] is scratch; `hidden` [N, H] with a projection.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))

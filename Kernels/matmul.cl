@@ -82,7 +82,7 @@ INLINE void write_slab(__local stored4 *slab, const float4 *quads, const int cou
 // Group (tile, z): tiles are numbered along the rows of c, all in dimension 0, the only one that is long on every device. Part p
 // of group z sums k in [(z * PARTS + p) * depth, ... + depth).
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, PARTS)))
-void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb, INPUT(float, bias),
+void matmul_tiled(INPUT(element_a, a), const int lda, INPUT(element_b, b), const int ldb, INPUT(float, bias),
                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
                   const int depth, const int transpose_a, const int transpose_b) {
     __local float4 memory[SLABS > SUMS ? SLABS : SUMS];
@@ -96,10 +96,16 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
     const int tile = get_group_id(0), columns = (N + TILE_N - 1) / TILE_N;
     const int m0 = tile / columns * TILE_M, n0 = tile % columns * TILE_N;
     const int k0 = min(K, ((int)get_group_id(2) * PARTS + part) * depth), k1 = min(K, k0 + depth);
-    Reader from_a = reader(a + (transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0), lda, transpose_a, TILE_M, TILE_K, ITEMS, VECTOR == 4, item);
-    Reader from_b = reader(b + (transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0), ldb, !transpose_b, TILE_N, TILE_K, ITEMS, VECTOR == 4, item);
+    // From the tile's first row or column at the first k on.
+    a += transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0;
+    b += transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0;
+    const Reader from_a = reader(lda, transpose_a, TILE_M, TILE_K, ITEMS, VECTOR == 4 && is_wide(a, lda, sizeof(element_a)), item);
+    const Reader from_b = reader(ldb, !transpose_b, TILE_N, TILE_K, ITEMS, VECTOR == 4 && is_wide(b, ldb, sizeof(element_b)), item);
+    // The first quad of the next slab.
+    const __global element_a *quads_a = a + (size_t)from_a.line * lda + from_a.place;
+    const __global element_b *quads_b = b + (size_t)from_b.line * ldb + from_b.place;
     const size_t step_a = transpose_a ? (size_t)TILE_K * lda : TILE_K, step_b = transpose_b ? TILE_K : (size_t)TILE_K * ldb;
-    const int wide_c = VECTOR == 4 && is_wide(c, ldc);
+    const int wide_c = VECTOR == 4 && is_wide(c, ldc, 4);
     c += get_group_id(2) * (size_t)M * ldc;
 
     __local stored4 *slabs = (__local stored4 *)memory + part * BUFFERS * (SLAB_A + SLAB_B);
@@ -111,8 +117,8 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
         for (int j = 0; j < WORK_N / 4; j++) sum[i][j] = 0.0f;
 
     int ks = k1 - k0;
-    read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
-    read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+    READ_A(next_a, READS_A, quads_a, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+    READ_B(next_b, READS_B, quads_b, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
     write_slab(slabs, next_a, READS_A, from_a, transpose_a, TILE_M);
     write_slab(slabs + SLAB_A, next_b, READS_B, from_b, !transpose_b, TILE_N);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -120,11 +126,11 @@ void matmul_tiled(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
     for (int kb = 0; kb < depth; kb += TILE_K) {
         const int more = kb + TILE_K < depth;
         if (more) {
-            from_a.p += step_a;
-            from_b.p += step_b;
+            quads_a += step_a;
+            quads_b += step_b;
             ks -= TILE_K;
-            read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
-            read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+            READ_A(next_a, READS_A, quads_a, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+            READ_B(next_b, READS_B, quads_b, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
         }
         const __local stored4 *slab_a = slabs + buffer * (SLAB_A + SLAB_B), *slab_b = slab_a + SLAB_A;
         for (int k = 0; k < TILE_K; k += 4) {

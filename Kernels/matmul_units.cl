@@ -93,7 +93,7 @@ INLINE void multiply_add(float *c, const uint *a, const uint *b, const int item 
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb, INPUT(float, bias),
+void matmul_units(INPUT(element_a, a), const int lda, INPUT(element_b, b), const int ldb, INPUT(float, bias),
                   OUTPUT(float, c), const int ldc, const int M, const int N, const int K, const int accumulate,
                   const int depth, const int transpose_a, const int transpose_b) {
     // Aligned for 16 bytes per lane.
@@ -112,8 +112,14 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
     // This warp's part of the tile.
     const int wm = warp / WARPS_N * WARP_M, wn = warp % WARPS_N * WARP_N;
     const int k0 = min(K, (int)get_group_id(2) * depth), k1 = min(K, k0 + depth);
-    Reader from_a = reader(a + (transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0), lda, transpose_a, TILE_M, TILE_K, ITEMS, 1, item);
-    Reader from_b = reader(b + (transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0), ldb, !transpose_b, TILE_N, TILE_K, ITEMS, 1, item);
+    // From the tile's first row or column at the first k on.
+    a += transpose_a ? (size_t)k0 * lda + m0 : (size_t)m0 * lda + k0;
+    b += transpose_b ? (size_t)n0 * ldb + k0 : (size_t)k0 * ldb + n0;
+    const Reader from_a = reader(lda, transpose_a, TILE_M, TILE_K, ITEMS, is_wide(a, lda, sizeof(element_a)), item);
+    const Reader from_b = reader(ldb, !transpose_b, TILE_N, TILE_K, ITEMS, is_wide(b, ldb, sizeof(element_b)), item);
+    // The first quad of the next slab.
+    const __global element_a *quads_a = a + (size_t)from_a.line * lda + from_a.place;
+    const __global element_b *quads_b = b + (size_t)from_b.line * ldb + from_b.place;
     const size_t step_a = transpose_a ? (size_t)TILE_K * lda : TILE_K, step_b = transpose_b ? TILE_K : (size_t)TILE_K * ldb;
     c += get_group_id(2) * (size_t)M * ldc;
 
@@ -130,16 +136,16 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
 #if STAGES > 0
     // k of the slab that is copied next.
     int kc = 0;
-#define COPY_NEXT()                                                                                                            \
-    if (kc < depth) {                                                                                                          \
-        __local float *slab = slabs + kc / TILE_K % STAGES * (SLAB(TILE_M) + SLAB(TILE_N));                                    \
-        copy_slab(slab, READS_A, from_a, transpose_a, TILE_M, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);           \
-        copy_slab(slab + SLAB(TILE_M), READS_B, from_b, !transpose_b, TILE_N, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0); \
-        from_a.p += step_a;                                                                                                    \
-        from_b.p += step_b;                                                                                                    \
-        ks -= TILE_K;                                                                                                          \
-        kc += TILE_K;                                                                                                          \
-    }                                                                                                                          \
+#define COPY_NEXT()                                                                                                                           \
+    if (kc < depth) {                                                                                                                         \
+        __local float *slab = slabs + kc / TILE_K % STAGES * (SLAB(TILE_M) + SLAB(TILE_N));                                                   \
+        copy_slab(slab, READS_A, quads_a, from_a, transpose_a, TILE_M, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);                 \
+        copy_slab(slab + SLAB(TILE_M), READS_B, quads_b, from_b, !transpose_b, TILE_N, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0); \
+        quads_a += step_a;                                                                                                                    \
+        quads_b += step_b;                                                                                                                    \
+        ks -= TILE_K;                                                                                                                         \
+        kc += TILE_K;                                                                                                                         \
+    }                                                                                                                                         \
     copies_begun();
     for (int s = 0; s < STAGES - 1; s++) { COPY_NEXT() }
     for (int kb = 0; kb < depth; kb += TILE_K) {
@@ -149,19 +155,19 @@ void matmul_units(INPUT(float, a), const int lda, INPUT(float, b), const int ldb
         COPY_NEXT()
 #else
     float4 next_a[READS_A], next_b[READS_B];
-    read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
-    read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+    READ_A(next_a, READS_A, quads_a, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+    READ_B(next_b, READS_B, quads_b, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
     write_operands(slabs, next_a, READS_A, from_a, transpose_a, TILE_M);
     write_operands(slabs + SLAB(TILE_M), next_b, READS_B, from_b, !transpose_b, TILE_N);
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int kb = 0; kb < depth; kb += TILE_K) {
         const int more = kb + TILE_K < depth;
         if (more) {
-            from_a.p += step_a;
-            from_b.p += step_b;
+            quads_a += step_a;
+            quads_b += step_b;
             ks -= TILE_K;
-            read_slab(next_a, READS_A, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
-            read_slab(next_b, READS_B, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
+            READ_A(next_a, READS_A, quads_a, from_a, transpose_a ? ks : M - m0, transpose_a ? M - m0 : ks);
+            READ_B(next_b, READS_B, quads_b, from_b, transpose_b ? N - n0 : ks, transpose_b ? ks : N - n0);
         }
 #endif
         const __local operand *slab_a = slabs + buffer * (SLAB(TILE_M) + SLAB(TILE_N)), *slab_b = slab_a + SLAB(TILE_M);

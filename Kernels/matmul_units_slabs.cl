@@ -163,7 +163,7 @@ INLINE void copy_quad(__local float *place, const __global float *p, const int c
 }
 
 // Begins to copy a slab of which `lines` and `values` of each exist.
-PART void copy_slab(__local float *slab, const int count, const Reader r, const int along_edge, const int edge, const int lines, const int values) {
+PART void copy_slab(__local float *slab, const int count, const __global float *x, const Reader r, const int along_edge, const int edge, const int lines, const int values) {
 #pragma unroll UNROLLED
     for (int i = 0; i < count; i++) {
         const int line = r.line + i * r.step;
@@ -171,7 +171,7 @@ PART void copy_slab(__local float *slab, const int count, const Reader r, const 
         const int exist = line < lines ? values - r.place : 0;
         // Addresses of what does not exist are not formed.
         copy_quad(slab + (along_edge ? place_in(1, edge, r.place, line) : place_in(0, edge, line, r.place)),
-                  exist > 0 ? r.p + (size_t)(i * r.step) * r.stride : r.p, exist, r.wide);
+                  exist > 0 ? x + (size_t)(i * r.step) * r.stride : x, exist, r.wide);
     }
 }
 

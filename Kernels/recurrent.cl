@@ -56,34 +56,29 @@ typedef float weight;
 typedef uint weight;
 #define WEIGHTS 2
 #if PRECISION == BFLOAT16
-#define BITS(x) (upper_1(x) >> 16)
 #define TWO_WEIGHTS(bits) (float2)(as_float((bits) << 16), as_float((bits) & 0xFFFF0000U))
 #else
-static uint half_bits(const float x) {
-    ushort bits;
-    vstore_half_rte(x, 0, (half *)&bits);
-    return bits;
-}
 static float2 half_values(const uint bits) { return vload_half2(0, (const half *)&bits); }
-#define BITS half_bits
 #define TWO_WEIGHTS half_values
 #endif
 #define FOUR_WEIGHTS(w, i) (float4)(TWO_WEIGHTS((w)[(i) / 2]), TWO_WEIGHTS((w)[(i) / 2 + 1]))
 #endif
 #define KEPT (KEEP / WEIGHTS)
 
-// The left operand of a product. Row b, element k lies in `first` for k < split, else in `second`; only elements
-// `from` ..< `to` count. Other work-groups wrote it, perhaps in this launch: volatile reads are not answered from a
-// cache that only this compute unit sees.
+// The left operand of a product. Row b, element k lies in `first` for k < split, else in `second`; only elements `from` ..< `to`
+// count. `is_state`: `first` holds states, which are floats, and nothing else counts. Other work-groups wrote it, perhaps in this
+// launch: volatile reads are not answered from a cache that only this compute unit sees.
 typedef struct {
-    const volatile __global float *first, *second;
-    int first_stride, second_stride, split, from, to;
+    const volatile __global void *first;
+    const volatile __global saved *second;
+    int first_stride, second_stride, split, from, to, is_state;
 } Operand;
 
 INLINE float operand_at(const Operand *x, const int b, const int k) {
     if (k < x->from || k >= x->to) return 0.0f;
-    return k < x->split ? x->first[(size_t)b * x->first_stride + k]
-                        : x->second[(size_t)b * x->second_stride + k - x->split];
+    if (x->is_state) return ((const volatile __global float *)x->first)[(size_t)b * x->first_stride + k];
+    return k < x->split ? RESTORE(1, OPERAND, (const volatile __global saved *)x->first + (size_t)b * x->first_stride + k)
+                        : RESTORE(1, OPERAND, x->second + (size_t)b * x->second_stride + k - x->split);
 }
 
 // The weights of one block of k of one tile, which begin at `packed`.
@@ -160,7 +155,7 @@ __kernel void recurrent_pack(INPUT(float, weights), const int gate_stride, const
     const weight value = first;
 #else
     const float second = j < H && k + 1 < K ? weights[(size_t)(k + 1) * k_stride] : 0.0f;
-    const weight value = BITS(first) | BITS(second) << 16;
+    const weight value = operand_bits(first) | (uint)operand_bits(second) << 16;
 #endif
     packed[((size_t)panel * KEPT + i) * ITEMS + item] = value;
 }

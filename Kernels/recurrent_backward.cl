@@ -12,19 +12,21 @@
 typedef struct {
     const __global float *dy;
     const __global weight *weights;
-    const __global float *before, *start, *mask;
+    const __global before_step *before;
+    const __global float *start, *mask;
     const __global int *offsets;
     int T, H, tiles, blocks;
-    __global float *carry, *state, *gates, *kept;
+    __global float *carry, *state;
+    __global saved *gates, *kept;
 } Backward;
 
-#define BACKWARD_OPERANDS                                                                                        \
-    INPUT(float, dy), INPUT(weight, weights), INPUT(float, before), INPUT(float, start), INPUT(float, mask),     \
-    INPUT(int, offsets), const int T, const int H, const int blocks, OUTPUT(float, carry), OUTPUT(float, state), \
-    OUTPUT(float, gates), OUTPUT(float, kept)
-#define BIND_BACKWARD                                                                                         \
-    BIND(dy); BIND(weights); BIND(before); BIND(start); BIND(mask); BIND(offsets); BIND(carry); BIND(state);  \
-    BIND(gates); BIND(kept);                                                                                  \
+#define BACKWARD_OPERANDS                                                                                          \
+    INPUT(float, dy), INPUT(weight, weights), INPUT(before_step, before), INPUT(float, start), INPUT(float, mask), \
+    INPUT(int, offsets), const int T, const int H, const int blocks, OUTPUT(float, carry), OUTPUT(float, state),   \
+    OUTPUT(saved, gates), OUTPUT(saved, kept)
+#define BIND_BACKWARD                                                                                        \
+    BIND(dy); BIND(weights); BIND(before); BIND(start); BIND(mask); BIND(offsets); BIND(carry); BIND(state); \
+    BIND(gates); BIND(kept);                                                                                 \
     const Backward f = {dy, weights, before, start, mask, offsets, T, H, (H + UNITS - 1) / UNITS, blocks, carry, state, gates, kept};
 
 static const __global weight *tile_weights(const Backward *f, const int tile) {
@@ -40,7 +42,7 @@ static int rows_of(const __global int *offsets, const int t) { return offsets[ma
 // The gradients that a product reads, and their rows.
 static Operand gradients(const Backward *f, const int t, const int part) {
     const int H = f->H, n0 = part || t + 1 < f->T ? f->offsets[part ? t : t + 1] : 0;
-    Operand x = {f->gates + (size_t)n0 * CELL_GATES * H, 0, CELL_GATES * H, 0, CELL_GATES * H, 0, CELL_GATES * H};
+    Operand x = {f->gates + (size_t)n0 * CELL_GATES * H, 0, CELL_GATES * H, 0, CELL_GATES * H, 0, CELL_GATES * H, 0};
 #if CELL_GATES == 3
     if (CELL_PHASES == 1) {
         // What W_hn multiplies has a gradient of its own.
@@ -79,7 +81,9 @@ INLINE void backward_phase(const Backward *f, const int phase, const int tile, c
                 continue;
             }
             if (part == 0 && f->dy) d += f->dy[at];
-            const __global float *before = t > 0 ? AT(f->before, (size_t)f->offsets[t - 1] * H + row) : AT(f->start, row);
+            float before = 0.0f;
+            if (t > 0 && f->before) before = BEFORE_STEP(f->before + (size_t)f->offsets[t - 1] * H + row);
+            if (t == 0 && f->start) before = f->start[row];
             cell_backward(part, d, before, H, f->state + row, f->gates + (size_t)n * CELL_GATES * H + j, AT(f->kept, at));
         }
     }

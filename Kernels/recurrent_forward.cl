@@ -4,6 +4,7 @@
 // the step before, so nothing is written that others still read. `state` [B, H] is c of an LSTM, z between the halves of
 // a GRU's step; `kept` [N, H] an LSTM's cells, a GRU's candidates. Other operands are those of the stepwise kernels. With a
 // mask a row's product reads previous_h instead: the step before wrote the masked state there, the host that of the first.
+// `projection` without `positions` begins with row `projected`.
 #if FAMILY != CPU_FAMILY
 typedef struct {
     const __global float *projection;
@@ -12,18 +13,19 @@ typedef struct {
     const __global weight *weights;
     const __global float *h0, *mask;
     const __global int *offsets;
-    int T, H, tiles, blocks;
-    __global float *y, *h_state, *state, *gates, *previous_h, *kept;
+    int T, H, tiles, blocks, projected;
+    __global float *y, *h_state, *state;
+    __global saved *gates, *previous_h, *kept;
 } Forward;
 
-#define FORWARD_OPERANDS                                                                                      \
-    INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(weight, weights), INPUT(float, h0), \
-    INPUT(float, mask), INPUT(int, offsets), const int T, const int H, const int blocks, OUTPUT(float, y), OUTPUT(float, h_state),    \
-    OUTPUT(float, state), OUTPUT(float, gates), OUTPUT(float, previous_h), OUTPUT(float, kept)
-#define BIND_FORWARD                                                                                           \
-    BIND(projection); BIND(positions); BIND(bias); BIND(weights); BIND(h0); BIND(mask); BIND(offsets); BIND(y);            \
-    BIND(h_state); BIND(state); BIND(gates); BIND(previous_h); BIND(kept);                                     \
-    const Forward f = {projection, positions, bias, weights, h0, mask, offsets, T, H, (H + UNITS - 1) / UNITS, blocks, \
+#define FORWARD_OPERANDS                                                                                                        \
+    INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(weight, weights), INPUT(float, h0),              \
+    INPUT(float, mask), INPUT(int, offsets), const int T, const int H, const int blocks, const int projected, OUTPUT(float, y), \
+    OUTPUT(float, h_state), OUTPUT(float, state), OUTPUT(saved, gates), OUTPUT(saved, previous_h), OUTPUT(saved, kept)
+#define BIND_FORWARD                                                                                                              \
+    BIND(projection); BIND(positions); BIND(bias); BIND(weights); BIND(h0); BIND(mask); BIND(offsets); BIND(y);                   \
+    BIND(h_state); BIND(state); BIND(gates); BIND(previous_h); BIND(kept);                                                        \
+    const Forward f = {projection, positions, bias, weights, h0, mask, offsets, T, H, (H + UNITS - 1) / UNITS, blocks, projected, \
                        y, h_state, state, gates, previous_h, kept};
 
 static const __global weight *tile_weights(const Forward *f, const int tile) {
@@ -37,8 +39,8 @@ INLINE void forward_phase(const Forward *f, const int phase, const int tile, con
     const int running_on = t + 1 < f->T ? f->offsets[t + 2] - f->offsets[t + 1] : 0;
     // Null: the state before the first step is 0.
     const __global float *before = t > 0 ? f->y + (size_t)f->offsets[t - 1] * H : f->h0;
-    const __global float *multiplied = f->mask ? f->previous_h + (size_t)n0 * H : before;
-    const Operand x = {part ? f->kept + (size_t)n0 * H : multiplied, 0, H, 0, H, 0, H};
+    const __global saved *multiplied = part ? f->kept + (size_t)n0 * H : f->mask ? f->previous_h + (size_t)n0 * H : 0;
+    const Operand x = {multiplied ? (const __global void *)multiplied : before, 0, H, 0, H, 0, H, !multiplied};
     for (int b = b0; b < b1; b += ROWS) {
         const int rows = min(ROWS, b1 - b);
         tile_sums(&x, b, x.first ? rows : 0, tile_weights(f, tile), f->blocks, w, operand, partial);
@@ -48,16 +50,16 @@ INLINE void forward_phase(const Forward *f, const int phase, const int tile, con
             float u[COLUMN_GATES];
             for (int g = 0; g < COLUMN_GATES; g++) u[g] = whole_sum(partial, r, g * UNITS + unit);
             const size_t at = (size_t)n * H + j, row = (size_t)(b + r) * H + j;
-            // The first half of a GRU's step resets what is multiplied.
-            const __global float *start = part + 1 < CELL_PHASES ? multiplied : before;
-            const float h = start ? start[row] : 0.0f;
+            const float h = before ? before[row] : 0.0f;
+            // The first half of a GRU's step resets what W_hh multiplied.
+            const float start = part + 1 < CELL_PHASES && f->mask ? f->mask[row] * h : h;
             const float next = cell_forward(
-                part, u, f->projection + (size_t)(f->positions ? f->positions[n] : n) * CELL_GATES * H + j, f->bias + j, H,
-                h, AT(f->state, row), AT(f->gates, (size_t)n * CELL_GATES * H + j), AT(f->kept, at));
+                part, u, f->projection + (size_t)(f->positions ? f->positions[n] : n - f->projected) * CELL_GATES * H + j, f->bias + j, H,
+                start, AT(f->state, row), AT(f->gates, (size_t)n * CELL_GATES * H + j), AT(f->kept, at));
             if (part + 1 < CELL_PHASES) continue;
             const int ends = b + r >= running_on;
-            if (f->previous_h && !f->mask) f->previous_h[at] = h;
-            if (f->mask && !ends) f->previous_h[(size_t)f->offsets[t + 1] * H + row] = f->mask[row] * next;
+            if (f->previous_h && !f->mask) SAVE(1, OPERAND, h, f->previous_h + at);
+            if (f->mask && !ends) SAVE(1, OPERAND, f->mask[row] * next, f->previous_h + (size_t)f->offsets[t + 1] * H + row);
             f->y[at] = next;
             if (ends) f->h_state[row] = next;
         }

@@ -3,7 +3,7 @@
 #if FAMILY != CPU_FAMILY
 // partial[q, n] (= or +=) the sum of rows q * chunk ..< (q + 1) * chunk of x [M, N] in column n;
 // rows of x are `stride` elements apart. Item (n, q).
-__kernel void reduce_rows(INPUT(float, x), const ulong M, const int N, const int stride, const int chunk,
+__kernel void reduce_rows(INPUT(summand, x), const ulong M, const int N, const int stride, const int chunk,
                           OUTPUT(float, partial), const int accumulate) {
     BIND(x);
     BIND(partial);
@@ -12,7 +12,7 @@ __kernel void reduce_rows(INPUT(float, x), const ulong M, const int N, const int
     if (n >= N || first >= M) return;
     const size_t last = min((ulong)(first + chunk), M);
     float sum = 0.0f;
-    for (size_t m = first; m < last; m++) sum += x[m * stride + n];
+    for (size_t m = first; m < last; m++) sum += SUMMAND(x[m * stride + n]);
     const size_t at = q * N + n;
     partial[at] = accumulate ? partial[at] + sum : sum;
 }

@@ -16,33 +16,16 @@
 
 #define DEFINE_RNN(F, S)                                                                                           \
     /* A row of a unit from its sum u: returns h. Pointers at the unit; gates may be null. */                      \
-    static F rnn_cell_##S(const F u, const __global float *a, const __global float *bias, __global float *gates) { \
+    static F rnn_cell_##S(const F u, const __global float *a, const __global float *bias, __global saved *gates) { \
         F h = activate_##S(ACTIVATION, u + LOAD_##S(a) + LOAD_##S(bias));                                          \
-        if (gates) STORE_##S(h, gates);                                                                            \
+        if (gates) SAVE(S, SIGNED, h, gates);                                                                      \
         return h;                                                                                                  \
     }                                                                                                              \
-    /* All pointers at one unit of one row; gates and previous_h may be null. */                                   \
-    static void rnn_forward_##S(const __global float *a, const __global float *u, const __global float *bias,      \
-                                __global float *y, __global float *h_state, __global float *gates,                 \
-                                __global float *previous_h) {                                                      \
-        F h = rnn_cell_##S(LOAD_##S(u), a, bias, gates);                                                           \
-        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                                  \
-        STORE_##S(h, y);                                                                                           \
-        STORE_##S(h, h_state);                                                                                     \
-    }                                                                                                              \
     /* gates (h) become the gradient of a + u. */                                                                  \
-    static void rnn_cell_backward_##S(const F dh, __global float *gates) {                                         \
-        STORE_##S(activate_backward_##S(ACTIVATION, LOAD_##S(gates), dh), gates);                                  \
-    }                                                                                                              \
-    /* dh = dy + carry; dy may be null. */                                                                         \
-    static void rnn_backward_##S(const __global float *dy, const __global float *carry,                            \
-                                 __global float *gates) {                                                          \
-        F dh = LOAD_##S(carry);                                                                                    \
-        if (dy) dh += LOAD_##S(dy);                                                                                \
-        rnn_cell_backward_##S(dh, gates);                                                                          \
+    static void rnn_cell_backward_##S(const F dh, __global saved *gates) {                                         \
+        SAVE(S, OPERAND, activate_backward_##S(ACTIVATION, RESTORE(S, SIGNED, gates), dh), gates);                 \
     }
 DEFINE_RNN(float, 1)
-DEFINE_RNN(float16, 16)
 
 #if FAMILY != CPU_FAMILY
 // For the plans of recurrent.cl.
@@ -50,22 +33,26 @@ DEFINE_RNN(float16, 16)
 #define CELL_PHASES 1
 #define CELL_CARRIES 0              // dh(t - 1) is the product alone
 
+typedef float before_step;          // not read
+#define BEFORE_STEP(p) (*(p))
+
 static float cell_forward(const int part, const float *u, const __global float *a, const __global float *bias,
-                          const int H, const float h, __global float *state, __global float *gates,
-                          __global float *kept) {
+                          const int H, const float h, __global float *state, __global saved *gates,
+                          __global saved *kept) {
     return rnn_cell_1(u[0], a, bias, gates);
 }
 
-static void cell_backward(const int part, const float d, const __global float *before, const int H,
-                          __global float *state, __global float *gates, __global float *kept) {
+static void cell_backward(const int part, const float d, const float before, const int H, __global float *state,
+                          __global saved *gates, __global saved *kept) {
     rnn_cell_backward_1(d, gates);
 }
 
 #ifndef PLAN
-// With a mask the rows of previous_h that the next step multiplies are written, of the first `running_on` sequences.
+// `projection` without `positions`: the rows of this step. With a mask the rows of previous_h that the next step multiplies are
+// written, of the first `running_on` sequences.
 __kernel void rnn_step(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, product),
                        const int n0, const int active, const int H, OUTPUT(float, y), OUTPUT(float, h_state),
-                       OUTPUT(float, gates), OUTPUT(float, previous_h), INPUT(float, mask), const int running_on) {
+                       OUTPUT(saved, gates), OUTPUT(saved, previous_h), INPUT(float, mask), const int running_on) {
     BIND(projection);
     BIND(positions);
     BIND(bias);
@@ -79,14 +66,16 @@ __kernel void rnn_step(INPUT(float, projection), INPUT(int, positions), INPUT(fl
     if (j >= H || b >= active) return;
     const int n = n0 + b;
     const size_t at = (size_t)n * H + j, state = (size_t)b * H + j;
-    rnn_forward_1(projection + (size_t)(positions ? positions[n] : n) * H + j, product + state, bias + j, y + at,
-                  h_state + state, AT(gates, at), mask ? 0 : AT(previous_h, at));
-    if (mask && b < running_on) previous_h[(size_t)(n + active) * H + j] = mask[state] * y[at];
+    const float h = rnn_cell_1(product[state], projection + (size_t)(positions ? positions[n] : b) * H + j, bias + j, AT(gates, at));
+    if (previous_h && !mask) SAVE(1, OPERAND, h_state[state], previous_h + at);
+    if (mask && b < running_on) SAVE(1, OPERAND, mask[state] * h, previous_h + (size_t)(n + active) * H + j);
+    h_state[state] = h;
+    y[at] = h;
 }
 
 // `mask` multiplies the carry of the `running_on` sequences that have a next step.
 __kernel void rnn_step_backward(INPUT(float, dy), INPUT(float, carry), const int n0, const int active, const int H,
-                                OUTPUT(float, gates), INPUT(float, mask), const int running_on) {
+                                OUTPUT(saved, gates), INPUT(float, mask), const int running_on) {
     BIND(dy);
     BIND(carry);
     BIND(gates);
@@ -103,6 +92,27 @@ __kernel void rnn_step_backward(INPUT(float, dy), INPUT(float, carry), const int
 #endif
 
 #if FAMILY != GPU_FAMILY
+#define DEFINE_RNN_ROWS(F, S)                                                                                 \
+    /* All pointers at one unit of one row; gates and previous_h may be null. */                              \
+    static void rnn_forward_##S(const __global float *a, const __global float *u, const __global float *bias, \
+                                __global float *y, __global float *h_state, __global float *gates,            \
+                                __global float *previous_h) {                                                 \
+        F h = rnn_cell_##S(LOAD_##S(u), a, bias, gates);                                                      \
+        if (previous_h) STORE_##S(LOAD_##S(h_state), previous_h);                                             \
+        STORE_##S(h, y);                                                                                      \
+        STORE_##S(h, h_state);                                                                                \
+    }                                                                                                         \
+    /* dh = dy + carry; dy may be null. */                                                                    \
+    static void rnn_backward_##S(const __global float *dy, const __global float *carry,                       \
+                                 __global float *gates) {                                                     \
+        F dh = LOAD_##S(carry);                                                                               \
+        if (dy) dh += LOAD_##S(dy);                                                                           \
+        rnn_cell_backward_##S(dh, gates);                                                                     \
+    }
+DEFINE_RNN(float16, 16)
+DEFINE_RNN_ROWS(float, 1)
+DEFINE_RNN_ROWS(float16, 16)
+
 // `panels`: W_hh^T packed [ceil(H / 32)][H][32]; `product` [B, H] is scratch.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void rnn_rows(INPUT(float, projection), INPUT(int, positions), INPUT(float, bias), INPUT(float, panels),

@@ -48,6 +48,17 @@ DEFINE_ACTIVATIONS(1)
 DEFINE_ACTIVATIONS(16)
 
 #if FAMILY != CPU_FAMILY
+// y = x, or 0 if that is null, times `mask` if there is one, as products read it.
+__kernel void vector_store_operands(INPUT(float, x), INPUT(float, mask), OUTPUT(stored, y), const ulong count) {
+    BIND(x);
+    BIND(mask);
+    BIND(y);
+    const size_t i = get_global_id(0);
+    if (i >= count) return;
+    const float v = x ? x[i] : 0.0f;
+    y[i] = operand_bits(mask ? mask[i] * v : v);
+}
+
 __kernel void vector_activate(const int kind, INPUT(float, x), OUTPUT(float, y), const ulong count) {
     BIND(x);
     BIND(y);

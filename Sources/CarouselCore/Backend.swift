@@ -6,7 +6,7 @@
 /// its tensors belong to one thread (a backend may use worker threads inside a call).
 ///
 /// Contract, the same for all operations:
-/// - Tensors have the backend's `scalarType` unless a field says int32; operands do not overlap unless
+/// - Tensors have the backend's `scalarType` unless a field says int32 or opaque; operands do not overlap unless
 ///   the operation allows it.
 /// - Results marked *out* are overwritten completely; results marked *+=* are added to.
 /// - Wrong shapes throw `CarouselError` (`internalError`) naming them; memory that runs out throws
@@ -34,6 +34,8 @@ extension Backend {
     public var precision: Precision { .float32 }
     /// Opaque activations are kept like others.
     public var keepsCompactActivations: Bool { false }
+    /// Tensors of the backend's own type.
+    public func opaqueActivationType(of cell: RecurrentCell) -> ElementType { scalarType }
     /// A device with one way of computing, with the precision of its products where it is not float32.
     public var plan: String { precision.named("standard") }
     /// Nothing is reserved.

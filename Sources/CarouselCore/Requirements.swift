@@ -5,7 +5,7 @@ public enum Requirements {
                              _ tensors: @autoclosure () -> KeyValuePairs<String, Tensor?>) throws {
         guard !condition else { return }
         let shapes = tensors().compactMap { name, tensor in
-            tensor.map { "\(name) \($0.shape)" + ($0.type == .int32 ? " int32" : "") }
+            tensor.map { "\(name) \($0.shape)" + ([.int32, .bits16].contains($0.type) ? " \($0.type.rawValue)" : "") }
         }
         throw CarouselError(.internalError, "\(operation()): shapes do not fit: " + shapes.joined(separator: ", "))
     }
@@ -55,6 +55,8 @@ public enum Requirements {
             fits = fits && a.gates.shape == [n, g] && a.previousH.shape == [n, r]
                 && (p.cell.kind != .lstm || a.c?.shape == [n, h]) && (p.cell.kind != .gru || a.candidate?.shape == [n, h])
                 && (p.weights.wHR == nil || a.hidden?.shape == [n, h])
+                && [a.previousH, a.c, a.candidate, a.hidden].allSatisfy { $0 == nil || $0?.type == a.gates.type }
+                && (a.isOpaque || a.gates.type == p.y.type)
         }
         if let steps = p.steps {
             fits = fits && inParts && !steps.isEmpty && steps.lowerBound >= 0 && steps.upperBound <= p.layout.layout.steps

@@ -1,11 +1,14 @@
 /// The type of one element in a device buffer.
 public enum ElementType: String, Sendable, Codable {
     case float32, float64, int32
+    /// 16 bits in a form that only the backend knows which keeps something there.
+    case bits16
 
     public var byteCount: Int {
         switch self {
         case .float32, .int32: 4
         case .float64: 8
+        case .bits16: 2
         }
     }
 }

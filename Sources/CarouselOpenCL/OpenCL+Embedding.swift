@@ -24,7 +24,7 @@ extension OpenCLBackend {
     private func sumBlocks(of values: Tensor, _ index: RowIndex, into sums: Tensor, width: Int) throws {
         let block = Self.referencesPerBlock(index.count), blocks = (index.count + block - 1) / block
         let partial = try makeTensor(shape: [max(1, 2 * blocks), width])
-        try launch(.sumBlocks, columns: width, rows: blocks,
+        try launch(.sumBlocks, values.type == .bits16 ? ["STORED": 1] : [:], columns: width, rows: blocks,
                    [.tensor(values), .tensor(index.order), .tensor(index.positions), .tensor(index.segments), .tensor(sums), .tensor(partial),
                     .int(index.count), .int(width), .int(block)])
         guard blocks > 1 else { return }

@@ -7,12 +7,11 @@ extension OpenCLBackend {
         let product = try makeTensor(shape: [layout.batchSize, 4 * h])
         let projected = pass.weights.wHR != nil
         let hidden = projected ? try pass.activations?.hidden ?? makeTensor(shape: [layout.rows, h]) : nil
-        let input: [KernelArgument] = [.tensor(operands.projection), .optional(operands.positions), .tensor(operands.bias)]
         if family == .cpu {
             let packed = try pack(pass.weights.wHH, stride: r, transpose: true, k: r, n: 4 * h)
             let down = try pass.weights.wHR.map { try pack($0, stride: h, transpose: true, k: h, n: r) }
             try launch(.lstmRows, defines(pass), global: (rowGroups(pass), 1, 1),
-                       input + [.tensor(packed.panels), .optional(down?.panels), .optional(pass.mask), .tensor(product),
+                       operands.arguments(from: 0) + [.tensor(packed.panels), .optional(down?.panels), .optional(pass.mask), .tensor(product),
                                 .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .int(r), .tensor(pass.y),
                                 .tensor(pass.hT), .tensor(cT), .optional(pass.activations?.gates),
                                 .optional(pass.activations?.previousH), .optional(pass.activations?.c),
@@ -27,7 +26,7 @@ extension OpenCLBackend {
             try multiply(StridedProduct(a: multiplied(pass, from: first), strideA: r, b: pass.weights.wHH, strideB: r, transposeB: true,
                                         c: product, strideC: 4 * h, m: active, n: 4 * h, k: r))
             try launch(.lstmStep, defines(pass), columns: h, rows: active,
-                       input + [.tensor(product), .int(first), .int(active), .int(h), .tensor(hidden ?? pass.y),
+                       operands.arguments(from: first) + [.tensor(product), .int(first), .int(active), .int(h), .tensor(hidden ?? pass.y),
                                 .tensor(pass.hT), .tensor(cT), .optional(pass.activations?.gates),
                                 .optional(projected ? nil : pass.activations?.previousH),
                                 .optional(pass.activations?.c), .optional(projected ? nil : pass.mask),
@@ -70,10 +69,10 @@ extension OpenCLBackend {
                     }
                     try multiply(MatrixProduct(sum, wHR, into: dhidden.rows(0..<active)))
                 }
-                let previous = t > 0 ? cells.dropping(layout.offsets[t - 1] * h) : pass.c0
+                let previous = t > 0 ? cells.dropping(layout.offsets[t - 1] * h) : nil
                 try launch(.lstmStepBackward, defines(pass), columns: h, rows: active,
                            [.optional(wHR == nil ? gradients.dy : nil), .tensor(dhidden ?? carry), .tensor(cells),
-                            .optional(previous), .int(first), .int(active), .int(h), .tensor(cellCarry),
+                            .optional(previous), .optional(pass.c0), .int(first), .int(active), .int(h), .tensor(cellCarry),
                             .tensor(kept.gates), .optional(wHR == nil ? pass.mask : nil), .int(unmasked(before: t, pass))])
                 try multiply(StridedProduct(a: kept.gates.dropping(first * 4 * h), strideA: 4 * h, b: pass.weights.wHH,
                                             strideB: r, c: carry, strideC: r, m: active, n: r, k: 4 * h))

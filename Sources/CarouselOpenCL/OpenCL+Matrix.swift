@@ -17,6 +17,12 @@ struct StridedProduct {
     var accumulate = false
     /// Rows of the whole product where this is a part of it: the sums are cut as in that.
     var wholeM: Int? = nil
+
+    /// Which operands lie in memory as they are rounded to; nil = none.
+    var storedOperands: KernelDefines? {
+        let isStored = (a: a.type == .bits16, b: b.type == .bits16)
+        return isStored.a || isStored.b ? ["STORED_A": isStored.a ? 1 : 0, "STORED_B": isStored.b ? 1 : 0] : nil
+    }
 }
 
 /// A right operand [K, N] in panels of 32 columns, ready for the `cpu` family.
@@ -62,9 +68,14 @@ extension OpenCLBackend {
         let split = ProductSplit(m: p.wholeM ?? p.m, n: p.n, k: p.k, largestWorkGroup: device.largestWorkGroup)
         let tile = tuning.tile(split.shape).fitted(parts: split.parts, operand: precision.byteCount, device)
         // Matrix units are so fast that groups need no parts: what would be one is a group of its own.
-        let units = matrixUnits.map { MatrixUnitsTile(split.shape, precision, copiesAhead: $0.copiesAhead, localMemory: device.localMemory) }
+        let stored = p.storedOperands
+        // Copies ahead bring float32.
+        let units = matrixUnits.map {
+            MatrixUnitsTile(split.shape, precision, copiesAhead: $0.copiesAhead && stored == nil, localMemory: device.localMemory)
+        }
         let kernel: KernelName = units == nil ? .matmulTiled : .matmulUnits
-        let defines = units?.defines(isEmulated: matrixUnits?.instructions == .emulated) ?? KernelDefines(tile.sizes.merging(["PARTS": split.parts]) { $1 })
+        let tiled = units?.defines(isEmulated: matrixUnits?.instructions == .emulated) ?? KernelDefines(tile.sizes.merging(["PARTS": split.parts]) { $1 })
+        let defines = stored.map { tiled + $0 } ?? tiled
         let items = units?.items ?? tile.items, parts = units == nil ? split.parts : 1
         let (tileM, tileN) = units.map { ($0.tileM, $0.tileN) } ?? (tile.tileM, tile.tileN)
         let slices = units == nil ? split.slices : max(1, split.depth == 0 ? 1 : (p.k + split.depth - 1) / split.depth)
@@ -158,7 +169,7 @@ extension OpenCLBackend {
             let arguments: [KernelArgument] = [.tensor(source), .count(height), .int(columns), .int(step), .int(chunk),
                                                .tensor(target), .flag(last && accumulate)]
             switch family {
-            case .gpu: try launch(.reduceRows, columns: columns, rows: next, arguments)
+            case .gpu: try launch(.reduceRows, source.type == .bits16 ? ["STORED": 1] : [:], columns: columns, rows: next, arguments)
             case .cpu: try launch(.reduceRowPanels, global: ((columns + 63) / 64, next, 1), arguments)
             }
             if last { return }

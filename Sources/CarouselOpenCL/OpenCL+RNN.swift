@@ -4,13 +4,12 @@ extension OpenCLBackend {
     func rnnForward(_ pass: RecurrentPass, _ operands: RecurrentOperands) throws {
         let h = pass.hiddenWidth, layout = pass.layout.layout
         let product = try makeTensor(shape: [layout.batchSize, h])
-        let input: [KernelArgument] = [.tensor(operands.projection), .optional(operands.positions), .tensor(operands.bias)]
         let output: [KernelArgument] = [.tensor(pass.y), .tensor(pass.hT), .optional(pass.activations?.gates),
                                         .optional(pass.activations?.previousH)]
         if family == .cpu {
             let packed = try pack(pass.weights.wHH, stride: h, transpose: true, k: h, n: h)
             try launch(.rnnRows, defines(pass), global: (rowGroups(pass), 1, 1),
-                       input + [.tensor(packed.panels), .optional(pass.mask), .tensor(product), .tensor(pass.layout.offsets),
+                       operands.arguments(from: 0) + [.tensor(packed.panels), .optional(pass.mask), .tensor(product), .tensor(pass.layout.offsets),
                                 .int(layout.steps), .int(h)] + output)
             return
         }
@@ -19,7 +18,7 @@ extension OpenCLBackend {
             try multiply(StridedProduct(a: multiplied(pass, from: first), strideA: h, b: pass.weights.wHH, strideB: h, transposeB: true,
                                         c: product, strideC: h, m: active, n: h, k: h))
             try launch(.rnnStep, defines(pass), columns: h, rows: active,
-                       input + [.tensor(product), .int(first), .int(active), .int(h)] + output
+                       operands.arguments(from: first) + [.tensor(product), .int(first), .int(active), .int(h)] + output
                            + [.optional(pass.mask), .int(running(after: t, layout))])
         }
     }

@@ -2,12 +2,19 @@ import CarouselCore
 
 /// What a forward pass of any cell starts from.
 struct RecurrentOperands {
-    /// W_ih x without biases: [N, G·H], or [U, G·H] for an indexed input.
+    /// W_ih x without biases: [·, G·H] from packed row `firstRow` on, or [U, G·H] for an indexed input.
     let projection: Tensor
-    /// Row of `projection` for each packed row; nil = the same row.
+    let firstRow: Int
+    /// Row of `projection` for each packed row; nil = packed rows.
     let positions: Tensor?
     /// [G·H] biases that are added to a + u, then those kept apart ([H], GRU with `resetAfter`).
     let bias: Tensor
+
+    /// What the kernel of a step starts from; `row` is the step's first.
+    func arguments(from row: Int) -> [KernelArgument] {
+        let projection = positions == nil ? projection.dropping((row - firstRow) * projection.shape[1]) : projection
+        return [.tensor(projection), .optional(positions), .tensor(bias)]
+    }
 }
 
 /// Columns of a gradient [N, ·] that belong to rows of W_hh, with what W_hh multiplied there.
@@ -80,6 +87,15 @@ extension OpenCLBackend {
         }
     }
 
+    /// In lower precision, by the gpu kernels, for the usual cells: see `opaqueActivationType`.
+    public var keepsCompactActivations: Bool { family == .gpu && precision != .float32 }
+
+    /// 16 bits where products round their operands anyway and the gates have bounds (`COMPACT` in `common.cl`).
+    public func opaqueActivationType(of cell: RecurrentCell) -> ElementType {
+        let isBounded = cell.activation == .tanh && (cell.kind == .rnn || cell.recurrentActivation == .sigmoid)
+        return keepsCompactActivations && isBounded ? .bits16 : .float32
+    }
+
     /// Whether a recurrent call may take some of the steps: the cpu kernels take all in one launch.
     private var takesParts: Bool { family == .gpu }
 
@@ -96,10 +112,10 @@ extension OpenCLBackend {
         return offsets[steps.lowerBound] ..< offsets[steps.upperBound]
     }
 
-    /// y [N, ·] = x [N, K] · op(w) for the rows of a call's steps, each to the bits it has in a product of all rows.
+    /// y [·, ·] = x [N, K] · op(w) for the rows of a call's steps, each to the bits it has in a product of all rows.
     private func project(_ x: Tensor, _ w: Tensor, transpose: Bool, into y: Tensor, of pass: RecurrentPass) throws {
         let rows = packedRows(pass), k = x.shape[1], n = y.shape[1]
-        try multiply(StridedProduct(a: x.rows(rows), strideA: k, b: w, strideB: w.shape[1], transposeB: transpose, c: y.rows(rows), strideC: n,
+        try multiply(StridedProduct(a: x.rows(rows), strideA: k, b: w, strideB: w.shape[1], transposeB: transpose, c: y, strideC: n,
                                     m: rows.count, n: n, k: k, wholeM: x.shape[0]))
     }
 
@@ -115,10 +131,9 @@ extension OpenCLBackend {
         return kept.dropping(row * pass.weights.stateWidth)
     }
 
-    /// [·, R] h(t − 1) of the sequences in step t, on the way back. Before the first step without an initial state that is 0, as is what
-    /// was kept then.
-    func statesBefore(_ t: Int, _ pass: RecurrentPass, _ kept: RecurrentActivations) -> Tensor {
-        t > 0 ? pass.y.dropping(pass.layout.layout.offsets[t - 1] * pass.weights.stateWidth) : pass.h0 ?? kept.previousH
+    /// [·, R] h(t − 1) of the sequences in step t, on the way back; nil = zero.
+    func statesBefore(_ t: Int, _ pass: RecurrentPass) -> Tensor? {
+        t > 0 ? pass.y.dropping(pass.layout.layout.offsets[t - 1] * pass.weights.stateWidth) : pass.h0
     }
 
     /// Sequences that have a step after step t.
@@ -132,14 +147,19 @@ extension OpenCLBackend {
     private func maskFirstStates(_ pass: RecurrentPass) throws {
         guard pass.stepRange.lowerBound == 0, let mask = pass.mask, let kept = pass.activations?.previousH else { return }
         let first = 0..<(pass.layout.layout.activeRows.first ?? 0)
-        guard let h0 = pass.h0 else { return try fill(kept.rows(first), with: 0) }
-        try keep(h0.rows(first), maskedBy: mask, in: kept.rows(first))
+        try keep(pass.h0?.rows(first), maskedBy: mask, in: kept.rows(first))
     }
 
     /// The states [B_t, R] of a step, masked if there is a mask, in rows of `previousH`.
-    func keep(_ states: Tensor, maskedBy mask: Tensor?, in kept: Tensor) throws {
-        guard let mask else { return try copy(states, to: kept) }
-        try multiply(mask.rows(0..<states.shape[0]), states, into: kept, accumulate: false)
+    /// - Parameter states: nil = zero.
+    func keep(_ states: Tensor?, maskedBy mask: Tensor?, in kept: Tensor) throws {
+        if kept.type == .bits16 {
+            try launch(.storeOperands, count: kept.count, [.optional(states), .optional(mask), .tensor(kept), .count(kept.count)])
+        } else if let states, let mask {
+            try multiply(mask.rows(0..<states.shape[0]), states, into: kept, accumulate: false)
+        } else {
+            try copy(states, to: kept)
+        }
     }
 
     /// The gradients of the first `rows` states from those of what W_hh multiplied.
@@ -149,6 +169,11 @@ extension OpenCLBackend {
     }
 
     func defines(_ pass: RecurrentPass) -> KernelDefines {
+        let cell = cellDefines(pass)
+        return pass.activations?.gates.type == .bits16 ? cell + ["COMPACT": 1] : cell
+    }
+
+    private func cellDefines(_ pass: RecurrentPass) -> KernelDefines {
         let cell = pass.cell
         // The stepwise kernels have no blocks: one program serves all rows of the table.
         let block = (family == .cpu ? tuning : Tuning.table[0]).blockRows
@@ -169,12 +194,20 @@ extension OpenCLBackend {
     private func recurrentOperands(_ pass: RecurrentPass) throws -> RecurrentOperands {
         let width = pass.cell.gateCount * pass.hiddenWidth
         let positions: Tensor?, projection: Tensor
+        var firstRow = 0
         switch pass.input {
         case .dense(let x):
             positions = nil
-            // The cell kernels read a row before they write it, so gates can start as the projection.
-            projection = try pass.activations?.gates ?? makeTensor(shape: [x.shape[0], width])
-            try project(x, pass.weights.wIH, transpose: true, into: projection, of: pass)
+            if let gates = pass.activations?.gates, gates.type != .bits16 {
+                // The cell kernels read a row before they write it, so gates can start as the projection.
+                projection = gates
+                try project(x, pass.weights.wIH, transpose: true, into: gates.rows(packedRows(pass)), of: pass)
+            } else {
+                let rows = packedRows(pass)
+                firstRow = rows.lowerBound
+                projection = try makeTensor(shape: [rows.count, width])
+                try project(x, pass.weights.wIH, transpose: true, into: projection, of: pass)
+            }
         case .indexed(let table, let index):
             positions = index.positions
             projection = try pass.projection ?? makeTensor(shape: [index.distinctCount, width])
@@ -187,7 +220,7 @@ extension OpenCLBackend {
         let bias = try makeTensor(shape: [2 * width - shared])
         try launch(.combineBiases, count: bias.count,
                    [.optional(pass.weights.bIH), .optional(pass.weights.bHH), .tensor(bias), .int(width), .int(shared)])
-        return RecurrentOperands(projection: projection, positions: positions, bias: bias)
+        return RecurrentOperands(projection: projection, firstRow: firstRow, positions: positions, bias: bias)
     }
 
     /// After the steps: the gradient of the input, and after the first step every gradient of weights as one product over all
@@ -195,7 +228,7 @@ extension OpenCLBackend {
     private func finishGradients(_ pass: RecurrentPass, _ kept: RecurrentActivations, _ gradients: RecurrentGradients,
                                  _ parts: [RecurrentGradientPart]) throws {
         if case .dense = pass.input, let dInput = gradients.dInput {
-            try project(kept.gates, pass.weights.wIH, transpose: false, into: dInput, of: pass)
+            try project(kept.gates, pass.weights.wIH, transpose: false, into: dInput.rows(packedRows(pass)), of: pass)
         }
         guard pass.stepRange.lowerBound == 0 else { return }
         func aside(_ body: () throws -> Void) throws { try gradients.weightsAside ? self.aside(body) : body() }

@@ -23,6 +23,8 @@ final class CaseRun {
 
     /// Exact in float32 and no result of any case.
     private static let guardValue = 987_654.0
+    /// The same for 16 bits.
+    private static let guardBits = 43_021.0
     private static let back = 19
     /// Not multiples of a vector: views at any offset are legal.
     private static let fronts = [3, 64, 17, 33, 1, 128]
@@ -105,21 +107,21 @@ final class CaseRun {
     }
 
     /// Written and read by the backend alone: only what lies around it is judged.
-    func scratch(_ name: String, _ shape: Shape) throws -> Tensor {
-        try make(name, [Double](repeating: .nan, count: shape.count), shape, .scratch)
+    func scratch(_ name: String, _ shape: Shape, type: ElementType? = nil) throws -> Tensor {
+        try make(name, [Double](repeating: type == .bits16 ? 65_535 : .nan, count: shape.count), shape, .scratch, type: type)
     }
 
     private func make(_ name: String, _ values: [Double], _ shape: Shape, _ role: Role, type: ElementType? = nil,
                       tolerance: Double = 0, meaning: IndexMeaning = .element, smallestScale: Double = 1e-3,
                       sameZeros: Bool = false) throws -> Tensor {
         let front = Self.fronts[tensors.count % Self.fronts.count]
-        let edge = [Double](repeating: Self.guardValue, count: max(front, Self.back))
+        let edge = [Double](repeating: type == .bits16 ? Self.guardBits : Self.guardValue, count: max(front, Self.back))
         let contents = edge.prefix(front) + values.map { Double(Float($0)) } + edge.prefix(guardedEnds ? Self.back : 0)
         let whole = try backend.makeTensor(shape: [contents.count], type: type)
-        if type == .int32 {
-            try backend.write(contents.map { Int32($0) }, to: whole)
-        } else {
-            try backend.write(Array(contents), to: whole)
+        switch type {
+        case .int32: try backend.write(contents.map { Int32($0) }, to: whole)
+        case .bits16: try contents.map { UInt16($0) }.withUnsafeBytes { try backend.write($0, to: whole) }
+        default: try backend.write(Array(contents), to: whole)
         }
         let tensor = Tensor(buffer: whole.buffer, offset: front, shape: shape)
         tensors.append(Guarded(name: name, tensor: tensor, front: front, role: role, start: Array(contents),
@@ -143,8 +145,15 @@ final class CaseRun {
     private func examine(_ i: Int) throws {
         let item = tensors[i]
         let whole = Tensor(buffer: item.tensor.buffer, shape: [item.start.count])
-        let now: [Double] = item.tensor.type == .int32
-            ? try backend.readIntegers(whole).map(Double.init) : try backend.readDoubles(whole)
+        let now: [Double]
+        switch item.tensor.type {
+        case .int32: now = try backend.readIntegers(whole).map(Double.init)
+        case .bits16:
+            var bits = [UInt16](repeating: 0, count: whole.count)
+            try bits.withUnsafeMutableBytes { try backend.read(whole, into: $0) }
+            now = bits.map(Double.init)
+        case .float32, .float64: now = try backend.readDoubles(whole)
+        }
         let inside = item.front ..< item.front + item.tensor.count
         for j in now.indices where Self.differ(now[j], item.start[j]) && !inside.contains(j) {
             violations.append("\(item.name): writes outside the tensor, at element \(j - item.front) of \(inside.count)")

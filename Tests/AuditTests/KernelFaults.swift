@@ -39,9 +39,9 @@ enum KernelFaults {
                     [("activate_backward_##S(ACTIVATION, g, dc * i)", "activate_backward_##S(RECURRENT_ACTIVATION, g, dc * i)")],
                     fails: "gradient rnn.0.bias_ih_l0", at: "lstm 0, gate g", passing: ["output logits", "gradient dense.0.weight"]),
         KernelFault("the forget gate's gradient takes c of this step", "gpu", "lstm.cl",
-                    [("activate_backward_##S(RECURRENT_ACTIVATION, f, dc * before)", "activate_backward_##S(RECURRENT_ACTIVATION, f, dc * LOAD_##S(cells))")],
+                    [("activate_backward_##S(RECURRENT_ACTIVATION, f, dc * before)", "activate_backward_##S(RECURRENT_ACTIVATION, f, dc * RESTORE(S, OPERAND, cells))")],
                     fails: "gradient rnn.0.bias_ih_l0", at: "lstm 0, gate f", passing: ["output logits", "gradient dense.0.weight"]),
-        KernelFault("h instead of h(t - 1) is kept", "gpu", "lstm.cl", [("STORE_##S(LOAD_##S(h_state), previous_h)", "STORE_##S(hidden, previous_h)")],
+        KernelFault("h instead of h(t - 1) is kept", "gpu", "lstm.cl", [("SAVE(1, OPERAND, h_state[state], previous_h + at)", "SAVE(1, OPERAND, hidden, previous_h + at)")],
                     fails: "gradient rnn.0.weight_hh_l0", at: "lstm 0", passing: ["output logits", "gradient rnn.0.weight_ih_l0"]),
         KernelFault("the cell's gradient is not carried on", "gpu", "lstm.cl", [("STORE_##S(dc * f, c_carry)", "STORE_##S(0.0f * f, c_carry)")],
                     fails: "gradient rnn.0.weight_hh_l0", at: "lstm 0", passing: ["output logits", "gradient dense.0.weight"]),
@@ -54,12 +54,12 @@ enum KernelFaults {
                         if (j >= H || b >= active) return;
                         const int n = n0 + b;
                         const size_t at = (size_t)n * H + j, state = (size_t)b * H + j;
-                        lstm_forward_1
+                        const __global float *u
                     """, """
                         if (j >= H || b >= active - 1) return;
                         const int n = n0 + b;
                         const size_t at = (size_t)n * H + j, state = (size_t)b * H + j;
-                        lstm_forward_1
+                        const __global float *u
                     """)], fails: "output logits", at: "row"),
         KernelFault("no barrier before a tile is read", "gpu", "matmul.cl",
                     [("barrier(CLK_LOCAL_MEM_FENCE);\n    int buffer", "int buffer"),
@@ -72,7 +72,7 @@ enum KernelFaults {
                     [("const int transpose_b) {", "const int right) {\nconst int transpose_b = N == K ? 0 : right;")],
                     fails: "output logits", at: "row"),
         KernelFault("a token's gradients replace each other", "gpu", "embedding.cl",
-                    [("sum += values[(size_t)order[s] * D + d]", "sum = values[(size_t)order[s] * D + d]")],
+                    [("sum += SUMMAND(values[(size_t)order[s] * D + d])", "sum = SUMMAND(values[(size_t)order[s] * D + d])")],
                     fails: "gradient embedding.weight", at: "token", passing: ["output logits", "gradient rnn.0.weight_hh_l0"]),
         KernelFault("a token's last occurrence is left out", "cpu", "embedding.cl", [("last = segments[u + 1]", "last = segments[u + 1] - 1")],
                     fails: "gradient embedding.weight", at: "token", passing: ["output logits", "gradient rnn.0.weight_hh_l0"]),
@@ -125,7 +125,7 @@ enum KernelFaults {
 
     static let gruResetBefore = [
         KernelFault("the reset gate's gradient forgets h(t - 1)", "cpu", "gru.cl",
-                    [("activate_backward_##S(RECURRENT_ACTIVATION, r, gradient * LOAD_##S(previous_h))", "activate_backward_##S(RECURRENT_ACTIVATION, r, gradient)")],
+                    [("activate_backward_##S(RECURRENT_ACTIVATION, r, gradient * h)", "activate_backward_##S(RECURRENT_ACTIVATION, r, gradient)")],
                     fails: "gradient rnn.0.bias_ih_l0", at: "gru 0, gate r", passing: ["output logits", "gradient head.weight"]),
         KernelFault("the update gate's gradient has the wrong sign", "cpu", "gru.cl",
                     [("activate_backward_##S(RECURRENT_ACTIVATION, z, dh * (h - n))", "activate_backward_##S(RECURRENT_ACTIVATION, z, dh * (n - h))")],

@@ -12,6 +12,12 @@ struct StepRangeTests {
     /// All results of forward and backward.
     /// - Parameter cuts: steps at which the pass is cut; empty = it is not.
     private static func bits(_ cell: RecurrentCell, indexed: Bool, masked: Bool = false, cuts: [Int], on backend: OpenCLBackend) throws -> [UInt32] {
+        try results(cell, indexed: indexed, masked: masked, cuts: cuts, on: backend).joined().map(\.bitPattern)
+    }
+
+    /// The same tensor by tensor: states first, then gradients.
+    static func results(_ cell: RecurrentCell, indexed: Bool, masked: Bool = false, isOpaque: Bool = false, cuts: [Int] = [],
+                        on backend: OpenCLBackend) throws -> [[Float]] {
         let hidden = 24, input = 520, layout = SequenceLayout(lengths: lengths), n = layout.rows, b = lengths.count, g = cell.gateCount * hidden
         var random = SeededGenerator(seed: 5, purpose: 1)
         func numbers(_ shape: Shape) throws -> Tensor { try backend.makeTensor((0..<shape.count).map { _ in random.normal() * 0.1 }, shape: shape) }
@@ -23,7 +29,7 @@ struct StepRangeTests {
             weights: RecurrentWeights(wIH: try numbers([g, input]), wHH: try numbers([g, hidden]), bIH: try numbers([g]), bHH: try numbers([g])),
             h0: try numbers([b, hidden]), c0: isLSTM ? try numbers([b, hidden]) : nil, y: try zeros([n, hidden]), hT: try zeros([b, hidden]),
             cT: isLSTM ? try zeros([b, hidden]) : nil,
-            activations: try RecurrentActivations(cell: cell, rows: n, hidden: hidden, state: hidden, projected: false, on: backend))
+            activations: try RecurrentActivations(cell: cell, rows: n, hidden: hidden, state: hidden, projected: false, isOpaque: isOpaque, on: backend))
         let gradients = RecurrentGradients(
             dy: try numbers([n, hidden]), dhT: try numbers([b, hidden]), dcT: isLSTM ? try numbers([b, hidden]) : nil, dInput: try zeros([rows, input]),
             dh0: try zeros([b, hidden]), dc0: isLSTM ? try zeros([b, hidden]) : nil,
@@ -35,15 +41,15 @@ struct StepRangeTests {
             pass.steps = range
             try backend.recurrentForward(pass)
         }
-        let outputs = try [pass.y, pass.hT, pass.cT].compactMap { $0 }.flatMap { try backend.readFloats($0) }
+        let outputs = try [pass.y, pass.hT, pass.cT].compactMap { $0 }.map(backend.readFloats)
         for range in ranges.reversed() {
             pass.steps = range
             try backend.recurrentBackward(pass, into: gradients)
         }
         let weights = gradients.weights
         let found = try [gradients.dInput, gradients.dh0, gradients.dc0, weights.wIH, weights.wHH, weights.bIH, weights.bHH]
-            .compactMap { $0 }.flatMap { try backend.readFloats($0) }
-        return (outputs + found).map(\.bitPattern)
+            .compactMap { $0 }.map(backend.readFloats)
+        return outputs + found
     }
 
     @Test(arguments: RecurrentPlan.allCases) func partsGiveTheBitsOfTheWhole(plan: RecurrentPlan) throws {

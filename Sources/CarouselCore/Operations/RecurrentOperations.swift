@@ -87,17 +87,20 @@ public struct RecurrentActivations {
     public var candidate: Tensor?
     /// [N, H] LSTM with projection: o ⊙ f(c).
     public var hidden: Tensor?
-    /// Whether only the backend's backward pass reads them: then it may keep them in a form of its own, in fewer bytes.
+    /// Whether only the backend's backward pass reads them: then it may keep them in a form of its own, in fewer bytes. Their tensors
+    /// then all have its `opaqueActivationType`, or all its scalar type.
     public var isOpaque = false
 
     /// Allocates what `cell` needs for `rows` packed rows.
-    public init(cell: RecurrentCell, rows: Int, hidden width: Int, state: Int, projected: Bool,
+    public init(cell: RecurrentCell, rows: Int, hidden width: Int, state: Int, projected: Bool, isOpaque: Bool = false,
                 on backend: any Backend) throws {
-        gates = try backend.makeTensor(shape: [rows, cell.gateCount * width])
-        previousH = try backend.makeTensor(shape: [rows, state])
-        c = cell.kind == .lstm ? try backend.makeTensor(shape: [rows, width]) : nil
-        candidate = cell.kind == .gru ? try backend.makeTensor(shape: [rows, width]) : nil
-        hidden = projected ? try backend.makeTensor(shape: [rows, width]) : nil
+        let type = isOpaque ? backend.opaqueActivationType(of: cell) : backend.scalarType
+        gates = try backend.makeTensor(shape: [rows, cell.gateCount * width], type: type)
+        previousH = try backend.makeTensor(shape: [rows, state], type: type)
+        c = cell.kind == .lstm ? try backend.makeTensor(shape: [rows, width], type: type) : nil
+        candidate = cell.kind == .gru ? try backend.makeTensor(shape: [rows, width], type: type) : nil
+        hidden = projected ? try backend.makeTensor(shape: [rows, width], type: type) : nil
+        self.isOpaque = isOpaque
     }
 
     public init(gates: Tensor, previousH: Tensor, c: Tensor?, candidate: Tensor?, hidden: Tensor?, isOpaque: Bool = false) {
@@ -209,6 +212,8 @@ public struct RecurrentGradients {
 public protocol RecurrentOperations {
     /// Whether opaque activations (`RecurrentActivations.isOpaque`) are kept in fewer bits than results have.
     var keepsCompactActivations: Bool { get }
+    /// What the tensors of opaque activations of a cell hold: the scalar type, or `bits16`, where they are half as large.
+    func opaqueActivationType(of cell: RecurrentCell) -> ElementType
     func recurrentForward(_ pass: RecurrentPass) throws
     /// Needs the `activations` of the forward call, and its `weights`, `input`, `h0`, `c0`, `mask` and `y` unchanged.
     func recurrentBackward(_ pass: RecurrentPass, into gradients: RecurrentGradients) throws

@@ -112,12 +112,13 @@ final class RecurrentDirection {
         }
         var activations: RecurrentActivations?
         if context.mode == .training {
+            let type = context.keepsReadable ? backend.scalarType : backend.opaqueActivationType(of: cell)
             activations = RecurrentActivations(
-                gates: try workspace.tensor("gates", n, cell.gateCount * hidden),
-                previousH: try workspace.tensor("previousH", n, stateWidth),
-                c: cell.kind == .lstm ? try workspace.tensor("c", n, hidden) : nil,
-                candidate: cell.kind == .gru ? try workspace.tensor("candidate", n, hidden) : nil,
-                hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", n, hidden),
+                gates: try workspace.tensor("gates", n, cell.gateCount * hidden, type: type),
+                previousH: try workspace.tensor("previousH", n, stateWidth, type: type),
+                c: cell.kind == .lstm ? try workspace.tensor("c", n, hidden, type: type) : nil,
+                candidate: cell.kind == .gru ? try workspace.tensor("candidate", n, hidden, type: type) : nil,
+                hidden: numbers.wHR == nil ? nil : try workspace.tensor("hidden", n, hidden, type: type),
                 isOpaque: !context.keepsReadable)
         }
         let pass = RecurrentPass(cell: cell, layout: layout, input: input, weights: try weights(store.weight),

@@ -35,6 +35,7 @@ struct KernelName: Hashable {
     static let fill = KernelName("vector", "vector_fill")
     static let copyColumns = KernelName("vector", "vector_copy_columns")
     static let multiply = KernelName("vector", "vector_multiply")
+    static let storeOperands = KernelName("vector", "vector_store_operands")
     static let activate = KernelName("vector", "vector_activate")
     static let activateChunks = KernelName("vector", "vector_activate_chunks")
     static let activateBackward = KernelName("vector", "vector_activate_backward")

@@ -31,7 +31,8 @@ extension OpenCLBackend {
         if isHalved, own == nil { own = try makeTensor(shape: [layout.rows, h]) }
         let arguments: [KernelArgument] = [
             .tensor(operands.projection), .optional(operands.positions), .tensor(operands.bias), .tensor(packed), .optional(pass.h0), .optional(pass.mask),
-            .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .int(tiling.blocks), .tensor(pass.y), .tensor(pass.hT),
+            .tensor(pass.layout.offsets), .int(layout.steps), .int(h), .int(tiling.blocks),
+            .int(operands.firstRow), .tensor(pass.y), .tensor(pass.hT),
             .optional(state), .optional(kept?.gates), .optional(kept?.previousH), .optional(own)]
         try run(PhaseRun(tiling: tiling, defines: definitions, step: .recurrentForward(cell.kind, .step),
                          sequence: .recurrentForward(cell.kind, .sequence), operands: arguments,
@@ -55,7 +56,7 @@ extension OpenCLBackend {
         let before: (Tensor?, Tensor?) = switch cell.kind {
         case .rnn: (nil, nil)
         case .lstm: (kept.c, pass.c0)
-        case .gru: (pass.y, statesBefore(0, pass, kept))
+        case .gru: (pass.y, pass.h0)
         }
         let arguments: [KernelArgument] = [
             .optional(gradients.dy), .tensor(packed), .optional(before.0), .optional(before.1), .optional(pass.mask), .tensor(pass.layout.offsets),

@@ -67,6 +67,8 @@ extension Conformance {
             (make([3, 2, 0], 4, 5, .everything.union(.indexed).subtracting([.bIH, .h0])), .tiny),
             (make([3, 2, 0], 4, 5, [.bIH, .dy, .dInput, .frozenBiases, .c0]), .tiny),
             (make([2, 1], 3, 4, [.dcT, .h0]), .tiny),
+            (make([3, 2, 0], 4, 5, [.bIH, .dy, .dInput, .opaque]), .tiny),
+            (make([3, 2, 1, 0], 3, 17, .everything.union([.indexed, .opaque, .mask])), .tiny),
             (make([4, 4, 4], 5, 6, .everything.union(.mask)), .quick),
             (make([6, 3, 3, 1], 16, 16, .classifier.union(.mask)), .quick),
             (make([5, 4, 4, 2, 1, 0, 0], 3, 69, .everything.union([.opaque, .mask])), .quick),

@@ -140,7 +140,7 @@ extension RecurrentCase {
             bHH: try options.contains(.bHH) ? run.input("bHH", [G * H], scale: 0.5) : nil)
         let unit = IndexMeaning.packed(layout, width: H)
         func kept(_ name: String, _ width: Int, _ meaning: IndexMeaning) throws -> Tensor {
-            guard !options.contains(.opaque) else { return try run.scratch(name, [N, width]) }
+            guard !options.contains(.opaque) else { return try run.scratch(name, [N, width], type: run.backend.opaqueActivationType(of: cell)) }
             return try stateOutput(run, name, [N, width], run.recurrentTolerance, meaning)
         }
         let activations = RecurrentActivations(
