@@ -9,7 +9,8 @@
 #define LONG_ROWS 128           // columns of the narrow operand that one item keeps transposed
 
 // Item (p, q, s): columns p * width ..< (p + 1) * width (a multiple of 32) of wide [K, N], columns q * LONG_ROWS ..< of narrow [K, M], rows
-// s * slice ..< (s + 1) * slice of both. sums [slices, M, N]; `area` holds LONG_K * (LONG_ROWS + 32) floats per item.
+// s * slice ..< (s + 1) * slice of both. sums [slices, M, N]; `area` holds LONG_K * (LONG_ROWS + 32) floats per item, or fewer for
+// fewer than LONG_ROWS columns.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_long(INPUT(float, narrow), const int ldn, INPUT(float, wide), const int ldw, OUTPUT(float, area), OUTPUT(float, sums),
                  const int M, const int N, const int K, const int slice, const int width) {
@@ -20,8 +21,9 @@ void matmul_long(INPUT(float, narrow), const int ldn, INPUT(float, wide), const 
     const int p = get_global_id(0), q = get_global_id(1), s = get_global_id(2);
     const int n0 = p * width, n1 = min(N, n0 + width), m0 = q * LONG_ROWS, rows = min(LONG_ROWS, M - m0);
     const int first = s * slice, end = min(K, first + slice);
-    area += (((size_t)s * get_global_size(1) + q) * get_global_size(0) + p) * (LONG_K * (LONG_ROWS + 32));
-    __global float *across = area, *panel = area + LONG_K * LONG_ROWS;
+    const int kept = min(LONG_ROWS, (M + 7) / 8 * 8);
+    area += (((size_t)s * get_global_size(1) + q) * get_global_size(0) + p) * (LONG_K * (kept + 32));
+    __global float *across = area, *panel = area + LONG_K * kept;
     sums += ((size_t)s * M + m0) * N;
     for (int k0 = first; k0 < end; k0 += LONG_K) {
         const int depth = min(LONG_K, end - k0);

@@ -55,7 +55,8 @@ public enum Requirements {
             fits = fits && a.gates.shape == [n, g] && a.previousH.shape == [n, r]
                 && (p.cell.kind != .lstm || a.c?.shape == [n, h]) && (p.cell.kind != .gru || a.candidate?.shape == [n, h])
                 && (p.weights.wHR == nil || a.hidden?.shape == [n, h])
-                && [a.previousH, a.c, a.candidate, a.hidden].allSatisfy { $0 == nil || $0?.type == a.gates.type }
+                && a.previousH.type == a.gates.type && (a.c?.type ?? a.gates.type) == a.gates.type
+                && (a.candidate?.type ?? a.gates.type) == a.gates.type && (a.hidden?.type ?? a.gates.type) == a.gates.type
                 && (a.isOpaque || a.gates.type == p.y.type)
         }
         if let steps = p.steps {

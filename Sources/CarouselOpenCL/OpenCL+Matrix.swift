@@ -35,6 +35,8 @@ struct PackedPanels {
 /// What Kernels/matmul_long.cl is compiled with.
 private enum LongProduct {
     static let rows = 128, depth = 256
+    /// Of the rows, at most: enough for the cores of a large machine.
+    static let slices = 32
 }
 
 extension Tensor {
@@ -109,12 +111,12 @@ extension OpenCLBackend {
         let flips = p.m > p.n, (m, n) = flips ? (p.n, p.m) : (p.m, p.n)
         let (narrow, wide) = flips ? ((p.b, p.strideB), (p.a, p.strideA)) : ((p.a, p.strideA), (p.b, p.strideB))
         // Decided by the shape alone, since it is the order of the sums. Writing them costs at most a quarter of reading the operands.
-        let slices = max(1, min(p.k / 1024, p.k * (m + n) / (4 * m * n)))
+        let slices = max(1, min(LongProduct.slices, p.k / LongProduct.depth, p.k * (m + n) / (4 * m * n)))
         let slice = (p.k + slices - 1) / slices, blocks = (m + LongProduct.rows - 1) / LongProduct.rows
         var width = (n + 31) / 32 * 32
         while width > 128, slices * blocks * ((n + width - 1) / width) < 4 * device.computeUnits { width = (width / 2 + 31) / 32 * 32 }
         let items = (x: (n + width - 1) / width, y: blocks, z: (p.k + slice - 1) / slice)
-        let area = try makeTensor(shape: [items.x * items.y * items.z, LongProduct.depth * (LongProduct.rows + 32)])
+        let area = try makeTensor(shape: [items.x * items.y * items.z, LongProduct.depth * (min(LongProduct.rows, (m + 7) / 8 * 8) + 32)])
         let sums = try makeTensor(shape: [items.z, m, n])
         try launch(.matmulLong, global: (items.x, items.y, items.z),
                    [.tensor(narrow.0), .int(narrow.1), .tensor(wide.0), .int(wide.1), .tensor(area), .tensor(sums),
