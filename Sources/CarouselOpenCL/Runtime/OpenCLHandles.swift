@@ -6,23 +6,16 @@ final class OpenCLContext {
     let cl: COpenCLFunctions
     let device: cl_device_id
     let handle: cl_context
-    /// Whether the device computes in the host's own memory, as a CPU does.
-    let sharesHostMemory: Bool
 
-    /// - Parameter sharesHostMemory: nil = as the device says.
-    init(_ cl: COpenCLFunctions, device: cl_device_id, sharesHostMemory: Bool? = nil) throws {
+    init(_ cl: COpenCLFunctions, device: cl_device_id) throws {
         var code: cl_int = 0
         var device: cl_device_id? = device
         let handle = cl.clCreateContext(nil, 1, &device, nil, nil, &code)
         try OpenCLError.check(code, "clCreateContext")
         guard let handle, let device else { throw CarouselError(.internalError, "clCreateContext returned nothing") }
-        var isUnified = cl_bool(CL_FALSE)
-        // A device that does not say counts as one with memory of its own.
-        let asked = cl.clGetDeviceInfo(device, cl_device_info(CL_DEVICE_HOST_UNIFIED_MEMORY), MemoryLayout<cl_bool>.size, &isUnified, nil)
         self.cl = cl
         self.device = device
         self.handle = handle
-        self.sharesHostMemory = sharesHostMemory ?? (asked == CL_SUCCESS && isUnified != 0)
     }
 
     deinit { _ = cl.clReleaseContext(handle) }

@@ -4,7 +4,7 @@ import COpenCL
 /// Host memory for writes that nobody waits for: what is written is copied here, and the device fetches it when its turn comes.
 ///
 /// The memory is the driver's own and stays mapped, so that a GPU reads it without another copy in between. Where the driver
-/// has none to give, and for a device that computes in the host's memory anyway, ordinary memory does as well.
+/// has none to give, ordinary memory does as well.
 final class StagingArea {
     private struct Block {
         let bytes: Int
@@ -55,8 +55,6 @@ final class StagingArea {
     }
 
     private func makeBlock(_ bytes: Int, _ queue: cl_command_queue) -> Block {
-        let ordinary = Block(bytes: bytes, base: .allocate(byteCount: bytes, alignment: Self.alignment), buffer: nil)
-        if context.sharesHostMemory { return ordinary }
         let cl = context.cl
         var code: cl_int = 0
         let flags = cl_mem_flags(CL_MEM_READ_ONLY | CL_MEM_ALLOC_HOST_PTR)
