@@ -78,7 +78,7 @@
         }                                                                                                                 \
     }                                                                                                                     \
     /* Not RESET_AFTER, second half; gradient: of r h(t - 1). */                                                          \
-    static void gru_cell_reset_backward_##S(const F gradient, const F h, __global float *carry,                           \
+    static void gru_cell_reset_backward_##S(const F gradient, const F h, const int H, __global float *carry,              \
                                             __global saved *gates) {                                                      \
         F r = RESTORE(S, GATE, gates);                                                                                    \
         SAVE(S, OPERAND, activate_backward_##S(RECURRENT_ACTIVATION, r, gradient * h), gates);                            \
@@ -109,7 +109,7 @@ static void cell_backward(const int part, const float d, const float before, con
     if (part == 0)
         gru_cell_backward_1(d, before, H, state, gates, kept);
     else
-        gru_cell_reset_backward_1(d, before, state, gates);
+        gru_cell_reset_backward_1(d, before, H, state, gates);
 }
 
 #ifndef PLAN
@@ -235,7 +235,7 @@ __kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_row
     const int j = get_global_id(0), b = get_global_id(1);
     if (j >= H || b >= active) return;
     const size_t state = (size_t)b * H + j;
-    gru_cell_reset_backward_1(mask ? mask[state] * dreset[state] : dreset[state], previous_rows ? previous_rows[state] : 0.0f, carry + state,
+    gru_cell_reset_backward_1(mask ? mask[state] * dreset[state] : dreset[state], previous_rows ? previous_rows[state] : 0.0f, H, carry + state,
                               gates + (size_t)(n0 + b) * 3 * H + j);
 }
 #endif
@@ -278,7 +278,7 @@ __kernel void gru_reset_backward(INPUT(float, dreset), INPUT(float, previous_row
     }                                                                                                              \
     static void gru_reset_backward_##S(const __global float *dreset, const __global float *previous_h,             \
                                        const int H, __global float *carry, __global float *gates) {                \
-        gru_cell_reset_backward_##S(LOAD_##S(dreset), LOAD_##S(previous_h), carry, gates);                         \
+        gru_cell_reset_backward_##S(LOAD_##S(dreset), LOAD_##S(previous_h), H, carry, gates);                      \
     }
 DEFINE_GRU(float16, 16)
 DEFINE_GRU(float16, T)
