@@ -2,6 +2,10 @@
 // memory, for `cpu` the register tile.
 
 #if FAMILY != CPU_FAMILY
+// Inlined before anything else is optimised, loops have constant bounds and small arrays become registers. Functions with barriers
+// must be: in the process that compiles them, PoCL 3.1 lets work-groups that run side by side disturb each other otherwise.
+#define INLINE static inline __attribute__((always_inline))
+
 // A sum or a maximum over the TREE_ITEMS items of a group: in each round the lower half of the items takes what the upper half has. The
 // order is the same with sub-groups, which spare local memory and barriers in the rounds that one of them holds all items of.
 #define TREE_ITEMS 128
@@ -19,7 +23,7 @@ static float sum_of(const float a, const float b) { return a + b; }
 
 // The result for every item; `shared` holds TREE_ITEMS floats. Every item of the group calls it.
 #define DEFINE_TREE(name, combine)                                                    \
-    static float name(float x, __local float *shared) {                               \
+    INLINE float name(float x, __local float *shared) {                               \
         const int item = get_local_id(0);                                             \
         int step = TREE_ITEMS / 2;                                                    \
         for (; step > 0 && SHARED_ROUND(step); step /= 2) {                           \
@@ -42,9 +46,6 @@ static float sum_of(const float a, const float b) { return a + b; }
 #endif
 
 // Products of the `gpu` family go through slabs of both operands in local memory.
-//
-// Inlined before anything else is optimised, the loops below have constant bounds and the small arrays become registers.
-#define INLINE static inline __attribute__((always_inline))
 
 // Four values from p on of which `count` exist; zeros for the others.
 INLINE float4 read_quad(const __global float *p, const int count, const int wide) {

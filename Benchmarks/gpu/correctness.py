@@ -83,7 +83,7 @@ def audit(bench: Bench, section: Section) -> None:
                 bench.wrong(f"{preset}, {name}: {tensor['name']} at {tensor['worst']}: {tensor['got']} instead of {tensor['expected']}")
             undecided = [tensor["name"] for tensor in tensors if tensor["verdict"] == "undecided"]
             if undecided:
-                section.missing.append(f"{preset}, {name}: rounding moves {', '.join(undecided[:5])} too much to judge")
+                bench.problem(f"{preset}, {name}: rounding moves {', '.join(undecided[:5])} too much to judge")
             if device.get("problem"):
                 bench.problem(f"{preset}, {name}: {device['problem']}")
 

@@ -38,6 +38,8 @@ static void restoreDenormals(unsigned long old) {
 static void relax(void) {
 #if defined(__x86_64__)
     _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" : : : "memory");
 #endif
 }
 

@@ -33,6 +33,8 @@ public struct RowIndexLists: Sendable, Equatable {
     /// Becomes the index of other references, in the memory of its lists.
     mutating func index(_ references: [Int32], with scratch: inout Scratch) {
         let rows = Int(references.max() ?? -1) + 1
+        // Below, places are not checked one by one.
+        precondition(references.allSatisfy { $0 >= 0 }, "table rows must not be negative")
         scratch.counts.refill(with: repeatElement(0, count: rows))
         scratch.slots.refill(with: repeatElement(0, count: rows))
         scratch.counts.withUnsafeMutableBufferPointer { counts in

@@ -32,9 +32,10 @@ struct PackedPanels {
     let n: Int
 }
 
-/// What Kernels/matmul_long.cl is compiled with.
+/// How Kernels/matmul_long.cl is cut. No size depends on how many rows there are, so that fewer never need more memory.
 private enum LongProduct {
-    static let rows = 128, depth = 256
+    /// Columns of the narrower operand (`LONG_ROWS`) and of the wider one that an item takes, and its rows at a time.
+    static let rows = 128, columns = 256, depth = 256
     /// Of the rows, at most: enough for the cores of a large machine.
     static let slices = 32
 }
@@ -113,15 +114,14 @@ extension OpenCLBackend {
         // Decided by the shape alone, since it is the order of the sums. Writing them costs at most a quarter of reading the operands.
         let slices = max(1, min(LongProduct.slices, p.k / LongProduct.depth, p.k * (m + n) / (4 * m * n)))
         let slice = (p.k + slices - 1) / slices, blocks = (m + LongProduct.rows - 1) / LongProduct.rows
-        var width = (n + 31) / 32 * 32
-        while width > 128, slices * blocks * ((n + width - 1) / width) < 4 * device.computeUnits { width = (width / 2 + 31) / 32 * 32 }
+        let width = min(LongProduct.columns, (n + 31) / 32 * 32)
         let items = (x: (n + width - 1) / width, y: blocks, z: (p.k + slice - 1) / slice)
         let area = try makeTensor(shape: [items.x * items.y * items.z, LongProduct.depth * (min(LongProduct.rows, (m + 7) / 8 * 8) + 32)])
         let sums = try makeTensor(shape: [items.z, m, n])
-        try launch(.matmulLong, global: (items.x, items.y, items.z),
+        try launch(.matmulLong, ["LONG_K": LongProduct.depth], global: (items.x, items.y, items.z),
                    [.tensor(narrow.0), .int(narrow.1), .tensor(wide.0), .int(wide.1), .tensor(area), .tensor(sums),
                     .int(m), .int(n), .int(p.k), .int(slice), .int(width)])
-        try launch(.matmulAddLong, global: ((n + 31) / 32, (m + 31) / 32, 1),
+        try launch(.matmulAddLong, ["LONG_K": LongProduct.depth], global: ((n + 31) / 32, (m + 31) / 32, 1),
                    [.tensor(sums), .int(items.z), .tensor(p.c), .int(p.strideC), .int(m), .int(n), .flag(flips), .flag(p.accumulate)])
     }
 

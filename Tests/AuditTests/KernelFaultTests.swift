@@ -61,7 +61,7 @@ import Testing
     }
 
     /// The file's text with the fault. Each edit must apply exactly once, so that faults cannot outlive the code.
-    private static func edited(_ fault: KernelFault) throws -> String {
+    static func edited(_ fault: KernelFault) throws -> String {
         var text = try KernelSources(environment: [:]).text(fault.file)
         for edit in fault.edits {
             let places = text.ranges(of: edit.old).count

@@ -100,7 +100,11 @@ public final class Audit {
             throw CarouselError(.internalError, "an audit in \(precision.rawValue) was given a device of \(backend.precision.rawValue)")
         }
         isCompact = backend.keepsCompactActivations
-        try measureSensitivity()
+        do {
+            try measureSensitivity()
+        } catch {
+            throw CarouselError(.internalError, "the reference, not the device, failed: \(error)")
+        }
         let clock = ContinuousClock()
         let begin = clock.now
         var result = AuditedDevice(info: backend.info, plan: backend.plan, precision: backend)
@@ -163,7 +167,7 @@ public final class Audit {
                 (worst.maximum, worst.rms, worst.index, place) = (error, error, parameter.offset, parameter.name)
             }
         }
-        return judged(.steps, "parameters after \(limits.trainingSteps) steps", worst, base, place, got, wanted, worst.index)
+        return judged(.steps, "\(Self.ways) after \(limits.trainingSteps) steps", worst, base, place, got, wanted, worst.index)
     }
 
     /// - Parameter base: the tolerance without amplified roundings; nil = both sides are in double precision.
@@ -178,7 +182,7 @@ public final class Audit {
         }
         // References with noise are compared before anything is known of it.
         let noise = (sensitivities[isCompact]?[Self.key(tensor)] ?? 0) * AuditTolerance.noiseFactor(precision)
-        let ceiling = AuditTolerance.ceiling(kind, precision)
+        let ceiling = AuditTolerance.ceiling(precision, isWay: name.hasPrefix(Self.ways))
         tensor.tolerance = AuditTolerance.widened(base, noise: noise, ceiling: ceiling)
         tensor.verdict = AuditTolerance.verdict(measure.maximum, base: base, noise: noise, ceiling: ceiling)
         return tensor
@@ -198,11 +202,16 @@ public final class Audit {
     }
 
     /// What noise did to each tensor. A single number may be moved little by luck, so each counts for a tenth of the most
-    /// sensitive of its kind at least; outputs are no less sure because a gradient is not.
+    /// sensitive of its kind at least; outputs are no less sure because a gradient is not, nor losses because the ways of parameters
+    /// are not.
     static func sensitivities(_ moved: [AuditTensor]) -> [String: Double] {
-        let largest = Dictionary(moved.map { ($0.kind, $0.maximum) }, uniquingKeysWith: max)
-        return Dictionary(moved.map { (key($0), max($0.maximum, (largest[$0.kind] ?? 0) / 10)) }, uniquingKeysWith: max)
+        func group(_ tensor: AuditTensor) -> String { tensor.name.hasPrefix(ways) ? ways : tensor.kind.rawValue }
+        let largest = Dictionary(moved.map { (group($0), $0.maximum) }, uniquingKeysWith: max)
+        return Dictionary(moved.map { (key($0), max($0.maximum, (largest[group($0)] ?? 0) / 10)) }, uniquingKeysWith: max)
     }
+
+    /// How the name begins of what is said of the parameters after several steps.
+    private static let ways = "parameters"
 
     static func key(_ tensor: AuditTensor) -> String { "\(tensor.kind.rawValue) \(tensor.name)" }
 

@@ -58,11 +58,12 @@ enum AuditTolerance {
         return OperandNoise(size: size, gradientSize: isCompact ? precision.unitRoundoff : size, draw: draw)
     }
 
-    /// Where noise alone would allow more than this, nothing can be decided. Adam moves a weight by its gradient's sign, so the
-    /// ways of weights with small gradients go apart far more than the gradients.
-    static func ceiling(_ kind: AuditTensor.Kind, _ precision: Precision) -> Double {
+    /// Where noise alone would allow more than this, nothing can be decided.
+    /// - Parameter isWay: of parameters over several steps. Adam moves a weight by its gradient's sign, so the ways of weights with
+    ///   small gradients go apart far more than gradients, losses and norms.
+    static func ceiling(_ precision: Precision, isWay: Bool) -> Double {
         if precision == .float32 { return 1e-2 }
-        return kind == .steps ? 0.25 : 32 * precision.unitRoundoff
+        return isWay ? 0.25 : 32 * precision.unitRoundoff
     }
 
     /// Smallest scale a gradient is judged by, relative to the largest gradient of the model.
